@@ -1,0 +1,98 @@
+'use strict'
+// The test matrix: one row per backend, and nothing else that knows a backend by name.
+// A new backend is one more row. What it does differently is declared here, and the suite asks
+// only these declarations, never `name`.
+//
+//   name          shown in the report, and how a child process or a worker finds its row
+//   timing        method -> 'inside' (answered inside the call) or 'later'
+//   capabilities  see `memory` below
+//   open          opens a store on a fresh place
+//   again         opens a second store on the place of the first
+//   where         what another thread or process passes to `new RustStore()` for the same place
+//   cleanup       runs once, after the row's tests
+
+const { threadId } = require('node:worker_threads')
+const { RustStore } = require('..')
+
+const timing = {
+  get: 'inside',
+  set: 'inside',
+  touch: 'inside',
+  destroy: 'later',
+  all: 'later',
+  length: 'later',
+  clear: 'later',
+  ids: 'later',
+  ping: 'later',
+  stats: 'later',
+  close: 'later',
+}
+
+const memory = {
+  // A second store object can be opened on one place ...
+  shared: false,
+  // ... from another thread, from another process.
+  threads: false,
+  processes: false,
+  // 'caller': expiry follows the caller's Date.now(), so tests move it. 'server': tests wait.
+  clock: 'caller',
+  // What `get` shows as cookie.expires is the real expiry, not only never earlier.
+  exactExpiry: true,
+  // Prefixes that begin alike ('a' and 'ab') are kept apart too.
+  exactPrefixes: true,
+  // Seconds a session lives when nothing says otherwise.
+  defaultTtl: 86_400,
+  // Longest sid, in bytes of UTF-8.
+  maxSidBytes: 65_535,
+}
+
+const places = new WeakMap()
+let opened = 0
+
+function remember(store, url) {
+  places.set(store, url)
+  return store
+}
+
+const rows = [
+  {
+    name: 'memory (private)',
+    timing,
+    capabilities: memory,
+    async open(options) {
+      return new RustStore(options)
+    },
+    async again() {
+      throw new Error('a private memory store has no second door')
+    },
+    where() {
+      return undefined
+    },
+    async cleanup() {},
+  },
+  {
+    name: 'memory (named)',
+    timing,
+    capabilities: { ...memory, shared: true, threads: true },
+    async open(options) {
+      const url = `memory:matrix-${process.pid}-${threadId}-${++opened}`
+      return remember(new RustStore({ url, ...options }), url)
+    },
+    async again(store, options) {
+      const url = places.get(store)
+      return remember(new RustStore({ url, ...options }), url)
+    },
+    where(store) {
+      return places.get(store)
+    },
+    async cleanup() {},
+  },
+]
+
+function rowNamed(name) {
+  const row = rows.find((one) => one.name === name)
+  if (!row) throw new Error(`no backend is called ${name}`)
+  return row
+}
+
+module.exports = { rows, rowNamed }

@@ -1,0 +1,31 @@
+'use strict'
+// Child process: calls process.exit(7) with operations of every kind in flight.
+
+const { rowNamed } = require('../../backends.js')
+
+const [, , rowName, when] = process.argv
+
+function busy(store) {
+  for (let i = 0; i < 500; i++) {
+    store.set(`sid${i}`, { n: i, text: 'x'.repeat(200) }, undefined)
+    store.get(`sid${i}`, () => {})
+    store.destroy(`sid${i - 1}`, () => {})
+    store.length(() => {})
+  }
+  store.all().catch(() => {})
+  store.entries().next()
+}
+
+const WHEN = {
+  'at once': () => process.exit(7),
+  'in a callback': (store) => store.destroy('x', () => process.exit(7)),
+  'in a tick': () => setImmediate(() => process.exit(7)),
+  'in a promise': (store) => store.ping().then(() => process.exit(7)),
+}
+
+rowNamed(rowName)
+  .open()
+  .then((store) => {
+    busy(store)
+    WHEN[when](store)
+  })

@@ -1,0 +1,5 @@
+//! Tells the linker how a Node-API addon is linked.
+
+fn main() {
+    napi_build::setup();
+}

@@ -1,0 +1,176 @@
+import { EventEmitter } from 'node:events'
+
+/** What a store keeps for one sid: express-session's `SessionData`, or any object. */
+// biome-ignore lint/suspicious/noExplicitAny: a session holds whatever the app puts there
+export type AnySession = Record<string, any>
+
+/** Called once with the outcome of an operation. */
+export type Callback<R = void> = (error?: RustStoreError | null, result?: R) => void
+
+/** Turns a session into text and back, both synchronously. */
+export interface Serializer<T = AnySession> {
+  stringify(session: T): string
+  parse(text: string): T
+}
+
+/** Every option may also be a parameter of the URL, except `ttl` as a function, `serializer` and `url` itself. */
+export interface RustStoreOptions<T = AnySession> {
+  /** Where sessions live. `memory:` (the default) is private to this object; `memory:NAME` is shared by all worker threads of the process. */
+  url?: string
+  /** Stores on one place with different prefixes never see each other. Default: none in memory. */
+  prefix?: string
+  /**
+   * Seconds a session lives when its `cookie.expires` does not say (default 86,400).
+   * A function always decides, also where `cookie.expires` is set.
+   */
+  ttl?: number | ((session: T) => number)
+  /** Skips touches that would move the expiry by less than this many seconds (default 0: none). */
+  touchAfter?: number
+  /** Most sessions to keep; above it, sessions are evicted. Memory only. Default: no bound. */
+  max?: number
+  /** Most bytes of records to keep; above it, sessions are evicted. Memory only. Default: no bound. */
+  maxBytes?: number
+  /** Largest session that is accepted, in bytes of its text (default 1,048,576). */
+  maxSessionBytes?: number
+  /** `false`: the last write wins; a destroyed session stays gone all the same. Default `true`. */
+  merge?: boolean
+  /** Top-level keys that are merged as one unit (default `['passport', 'user']`). */
+  atomic?: string[]
+  /** In place of JSON. Text that is not JSON is compared, not merged. */
+  serializer?: Serializer<T>
+}
+
+/** The codes of {@link RustStoreError}; docs/errors.md says what to do about each. */
+export type RustStoreErrorCode =
+  | 'ERR_STORE_CONFIG'
+  | 'ERR_STORE_UNSUPPORTED'
+  | 'ERR_STORE_UNAVAILABLE'
+  | 'ERR_STORE_TIMEOUT'
+  | 'ERR_STORE_AUTH'
+  | 'ERR_STORE_CONFLICT'
+  | 'ERR_STORE_DECODE'
+  | 'ERR_STORE_TOO_LARGE'
+  | 'ERR_STORE_CLOSED'
+  | 'ERR_STORE_INTERNAL'
+
+/** What every failed operation answers with. */
+export class RustStoreError extends Error {
+  /** Stable; made to be compared. */
+  readonly code: RustStoreErrorCode
+  /** `memory`, ... */
+  readonly backend: string
+  /** The method that failed: `get`, `set`, ..., or `open` for the constructor. */
+  readonly operation: string
+  /** Whether the same call may succeed if made again. */
+  readonly retryable: boolean
+  readonly cause?: unknown
+}
+
+/** A point in time of one store object; counters start at zero with the object. */
+export interface RustStoreStats {
+  backend: string
+  /** Live sessions. */
+  sessions: number
+  /** Bytes of all records: sid, text and a fixed header each. */
+  bytes: number
+  /** `get` calls that found a session. */
+  hits: number
+  /** `get` calls that found none. */
+  misses: number
+  /** Saves that were written, merged ones included. */
+  saves: number
+  /** Saves that were merged with another request's change. */
+  merges: number
+  /** Saves in which both sides had changed one value. */
+  conflicts: number
+  /** Saves that were not written because their session was gone. */
+  refused: number
+  /** Sessions removed because their time was over. */
+  expired: number
+  /** Sessions removed to stay within `max` or `maxBytes`. */
+  evicted: number
+  /** Records that could not be read. */
+  corrupt: number
+  /** Failed operations by code. */
+  errors: Partial<Record<RustStoreErrorCode, number>>
+  /** Operations that answer later than the call: how many, and how long they took, in ms. */
+  slow: Record<string, { count: number; totalMs: number; maxMs: number }>
+}
+
+export interface RustStoreEvents {
+  /** A save was not written: its session had been destroyed, had expired or was evicted. */
+  gone: [sid: string]
+  /** Both sides of a merge had changed the values at `paths`; the later save, or a deletion, was kept. */
+  conflict: [sid: string, paths: string[][]]
+  /** A record could not be read; it was answered as missing. */
+  corrupt: [sid: string, cause: unknown]
+  /** A session was removed to stay within `max` or `maxBytes`. */
+  evict: [sid: string]
+  /** An operation whose caller asked for no answer has failed. Never thrown, also without a listener. */
+  error: [error: RustStoreError]
+}
+
+/**
+ * A session store for express-session.
+ *
+ * Every method takes an optional last callback and returns a promise when that argument is absent.
+ * An explicit `undefined` in the callback's place means that nobody wants the answer.
+ */
+export class RustStore<T extends object = AnySession> extends EventEmitter {
+  /** @throws {RustStoreError} `ERR_STORE_CONFIG`, naming the option that is wrong. */
+  constructor(url?: string)
+  constructor(options?: RustStoreOptions<T>)
+
+  get(sid: string): Promise<T | undefined>
+  get(sid: string, callback: ((error: any, session?: T | null) => void) | undefined): void
+
+  set(sid: string, session: T): Promise<void>
+  set(sid: string, session: T, callback: ((error?: any) => void) | undefined): void
+
+  touch(sid: string, session: T): Promise<void>
+  touch(sid: string, session: T, callback: ((error?: any) => void) | undefined): void
+
+  destroy(sid: string): Promise<void>
+  destroy(sid: string, callback: ((error?: any) => void) | undefined): void
+
+  all(): Promise<Record<string, T>>
+  all(options: { as: 'array' }): Promise<(T & { id: string })[]>
+  all(options: { as?: 'object' }): Promise<Record<string, T>>
+  all(callback: ((error: any, sessions?: any) => void) | undefined): void
+  all(options: { as?: 'array' | 'object' }, callback: ((error: any, sessions?: any) => void) | undefined): void
+
+  length(): Promise<number>
+  length(callback: ((error: any, length?: number) => void) | undefined): void
+
+  clear(): Promise<void>
+  clear(callback: ((error?: any) => void) | undefined): void
+
+  ids(): Promise<string[]>
+  ids(callback: ((error: any, ids?: string[]) => void) | undefined): void
+
+  /** Walks all sessions, a page at a time. */
+  entries(): AsyncIterableIterator<[sid: string, session: T]>
+
+  /** Resolves when the backend answers. */
+  ping(): Promise<void>
+  ping(callback: ((error?: any) => void) | undefined): void
+
+  /** Ends the use of this object; what is in flight ends first. Later calls fail with `ERR_STORE_CLOSED`. */
+  close(): Promise<void>
+  close(callback: ((error?: any) => void) | undefined): void
+
+  stats(): Promise<RustStoreStats>
+  stats(callback: ((error: any, stats?: RustStoreStats) => void) | undefined): void
+
+  /** express-session's: makes `req.session` from what `get` returned. */
+  createSession(req: any, session: any): any
+  /** express-session's: destroys the session of `req` and generates a new one. */
+  regenerate(req: any, callback: (error?: any) => any): void
+  /** express-session's: `get`, then `createSession`. */
+  load(sid: string, callback: (error: any, session?: any) => any): void
+
+  on<E extends keyof RustStoreEvents>(event: E, listener: (...args: RustStoreEvents[E]) => void): this
+  on(event: string | symbol, listener: (...args: any[]) => void): this
+  once<E extends keyof RustStoreEvents>(event: E, listener: (...args: RustStoreEvents[E]) => void): this
+  once(event: string | symbol, listener: (...args: any[]) => void): this
+}

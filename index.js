@@ -1,0 +1,288 @@
+// RustStore: express-session's Store as apps see it. Who is answered, how and when; no storage
+// logic, and no knowledge of any one backend.
+'use strict'
+
+const { EventEmitter } = require('node:events')
+const { performance } = require('node:perf_hooks')
+const { RustStoreError } = require('./lib/errors')
+const { Engine } = require('./lib/engine')
+const { moveBase } = require('./lib/base')
+const { answerTo, checkCallback, later, nextTurn, now, promised, setImmediate } = require('./lib/answer')
+
+// express-session is an optional peer: @fastify/session needs none of its classes.
+function findStore() {
+  try {
+    return require('express-session').Store
+  } catch (error) {
+    if (error.code === 'MODULE_NOT_FOUND' && error.message.includes("'express-session'")) {
+      return EventEmitter
+    }
+    throw error
+  }
+}
+
+const Store = findStore()
+
+// A symbol rather than a private field, so that a proxy of a store, or an object made from one,
+// works as the store does.
+const STATE = Symbol('rust-session-store')
+
+class RustStore extends Store {
+  constructor(options) {
+    super()
+    const state = {
+      engine: new Engine(checkOptions(options), (...event) => announce(this, ...event)),
+      closed: undefined,
+      pending: new Set(),
+      slow: {}
+    }
+    Object.defineProperty(this, STATE, { value: state })
+  }
+
+  // An answer inside the call: see "timing" in docs/consistency.md.
+
+  get(sid, callback) {
+    if (arguments.length < 2) return promised((answer) => get(this, sid, answer))
+    get(this, sid, callback)
+  }
+
+  set(sid, session, callback) {
+    if (arguments.length < 3) return promised((answer) => set(this, sid, session, answer))
+    set(this, sid, session, callback)
+  }
+
+  touch(sid, session, callback) {
+    if (arguments.length < 3) return promised((answer) => touch(this, sid, session, answer))
+    touch(this, sid, session, callback)
+  }
+
+  // An answer later than the call.
+
+  destroy(sid, callback) {
+    return defer(this, 'destroy', arguments.length > 1, callback, ({ engine }) => engine.destroy(sid))
+  }
+
+  all(options, callback) {
+    const hasOptions = typeof options === 'object' && options !== null
+    const given = arguments.length > (hasOptions ? 1 : 0)
+    const as = (hasOptions ? options.as : undefined) ?? 'object'
+    return defer(this, 'all', given, hasOptions ? callback : (callback ?? options), async ({ engine }) => {
+      if (as !== 'object' && as !== 'array') {
+        throw new RustStoreError('ERR_STORE_CONFIG', `"as" must be "object" or "array"; got ${String(as)}`)
+      }
+      // No prototype: a sid may be "__proto__".
+      const sessions = as === 'array' ? [] : Object.create(null)
+      for await (const page of pages(engine)) {
+        for (const [sid, session] of page) {
+          if (as === 'object') sessions[sid] = session
+          else sessions.push(Object.hasOwn(session, 'id') ? session : Object.assign(session, { id: sid }))
+        }
+      }
+      return sessions
+    })
+  }
+
+  ids(callback) {
+    return defer(this, 'ids', arguments.length > 0, callback, async ({ engine }) => {
+      const ids = []
+      for await (const page of pages(engine)) for (const [sid] of page) ids.push(sid)
+      return ids
+    })
+  }
+
+  length(callback) {
+    return defer(this, 'length', arguments.length > 0, callback, ({ engine }) => countLive(engine))
+  }
+
+  clear(callback) {
+    return defer(this, 'clear', arguments.length > 0, callback, ({ engine }) => engine.clear())
+  }
+
+  ping(callback) {
+    return defer(this, 'ping', arguments.length > 0, callback, ({ engine }) => engine.ping())
+  }
+
+  stats(callback) {
+    return defer(this, 'stats', arguments.length > 0, callback, async ({ engine, slow }) => ({
+      backend: engine.backend,
+      sessions: await countLive(engine),
+      ...engine.stats(),
+      corrupt: engine.corrupt,
+      errors: { ...engine.errors },
+      slow: structuredClone(slow)
+    }))
+  }
+
+  async *entries() {
+    const { engine } = open(this, 'entries')
+    for await (const page of pages(engine)) {
+      for (const entry of page) {
+        open(this, 'entries')
+        yield entry
+      }
+    }
+  }
+
+  close(callback) {
+    const state = this[STATE]
+    state.closed ??= Promise.allSettled(state.pending).then(() => state.engine.close())
+    return answerTo(arguments.length > 0, callback, (answer) => {
+      state.closed.then(() => answer && later(answer, null))
+    })
+  }
+
+  // express-session's own.
+
+  createSession(req, session) {
+    if (Store === EventEmitter) throw needsExpressSession('createSession')
+    const made = super.createSession(req, session)
+    moveBase(session, made)
+    return made
+  }
+
+  regenerate(req, callback) {
+    if (Store === EventEmitter) {
+      later(callback, needsExpressSession('regenerate'))
+      return
+    }
+    super.regenerate(req, callback)
+  }
+
+  load(sid, callback) {
+    if (Store === EventEmitter) {
+      later(callback, needsExpressSession('load'))
+      return
+    }
+    super.load(sid, callback)
+  }
+}
+
+function checkOptions(options) {
+  if (options === undefined) return {}
+  if (typeof options === 'string') return { url: options }
+  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return options
+  throw new RustStoreError('ERR_STORE_CONFIG', 'RustStore takes a URL or an object of options', {
+    operation: 'open'
+  })
+}
+
+/** The state of a store that is not closed. */
+function open(store, operation) {
+  const state = store[STATE]
+  if (state.closed !== undefined) {
+    throw state.engine.failure(
+      new RustStoreError('ERR_STORE_CLOSED', `${operation}: the store was closed`),
+      operation
+    )
+  }
+  return state
+}
+
+// Three functions of one shape, since a shared one would be slow: the call to the engine is then
+// another at each call. None may call back inside its `try`.
+
+function get(store, sid, callback) {
+  checkCallback(callback)
+  let session
+  try {
+    session = open(store, 'get').engine.get(sid)
+  } catch (error) {
+    return fail(store, 'get', error, callback)
+  }
+  if (callback) now(callback, session)
+}
+
+function set(store, sid, session, callback) {
+  checkCallback(callback)
+  try {
+    open(store, 'set').engine.set(sid, session)
+  } catch (error) {
+    return fail(store, 'set', error, callback)
+  }
+  if (callback) now(callback)
+}
+
+function touch(store, sid, session, callback) {
+  checkCallback(callback)
+  try {
+    open(store, 'touch').engine.touch(sid, session)
+  } catch (error) {
+    return fail(store, 'touch', error, callback)
+  }
+  if (callback) now(callback)
+}
+
+function fail(store, operation, error, callback) {
+  const told = store[STATE].engine.failure(error, operation)
+  if (callback) later(callback, told)
+  else announce(store, 'error', told)
+}
+
+/** Runs a task that may take several turns of the event loop, and answers after the call. */
+function defer(store, operation, given, callback, task) {
+  return answerTo(given, callback, (answer) => {
+    const state = store[STATE]
+    const started = performance.now()
+    // The task's first step is taken inside the call: what follows the call sees its effect.
+    const running = (async () => task(open(store, operation)))()
+    state.pending.add(running)
+    running.then(
+      (result) => {
+        finish(state, operation, started, running)
+        if (answer) later(answer, null, result)
+      },
+      (error) => {
+        finish(state, operation, started, running)
+        fail(store, operation, error, answer)
+      }
+    )
+  })
+}
+
+function finish(state, operation, started, running) {
+  state.pending.delete(running)
+  const ms = performance.now() - started
+  state.slow[operation] ??= { count: 0, totalMs: 0, maxMs: 0 }
+  const times = state.slow[operation]
+  times.count++
+  times.totalMs += ms
+  times.maxMs = Math.max(times.maxMs, ms)
+}
+
+/** Pages of all sessions, one in each turn of the event loop. */
+async function* pages(engine) {
+  for (let from = 0; from !== -1; ) {
+    const { sessions, next } = engine.page(from)
+    yield sessions
+    from = next
+    await nextTurn()
+  }
+}
+
+async function countLive(engine) {
+  let live = 0
+  for (let from = 0; from !== -1; ) {
+    const step = engine.count(from)
+    live += step.live
+    from = step.next
+    if (from !== -1) await nextTurn()
+  }
+  return live
+}
+
+/** Emits an event after the call it comes from; an `error` that nobody listens to is dropped. */
+function announce(store, name, ...details) {
+  setImmediate(() => {
+    if (store.listenerCount(name) > 0) store.emit(name, ...details)
+  })
+}
+
+function needsExpressSession(operation) {
+  return new RustStoreError(
+    'ERR_STORE_UNSUPPORTED',
+    `${operation}: install express-session, whose classes this needs`,
+    { operation }
+  )
+}
+
+module.exports = { RustStore, RustStoreError }

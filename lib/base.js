@@ -1,0 +1,68 @@
+// What an object was read as. Knows nothing of how it is saved.
+//
+// A base is kept in a private field of the session object itself, stamped onto it by a constructor
+// that returns its argument: a WeakMap entry made each `get` a third slower. A copy of the object
+// has no base, which is what the contract wants; no key is added to the user's session.
+'use strict'
+
+const { toMs } = require('./expiry')
+
+class Returned {
+  constructor(object) {
+    // biome-ignore lint/correctness/noConstructorReturn: the point of the trick
+    return object
+  }
+}
+
+class Stamped extends Returned {
+  #base
+
+  static read(object) {
+    return #base in object ? object.#base : undefined
+  }
+
+  static write(object, base) {
+    if (#base in object) object.#base = base
+    // What cannot take a field (a frozen object) goes without a base: its last write wins.
+    else if (Object.isExtensible(object)) new Stamped(object).#base = base
+  }
+}
+
+/**
+ * What an object was read as.
+ *
+ * `place` and `sid`: under another sid, or in another store, the object is a new session.
+ * `text`, `version`: of the record; version 0 never equals a record's.
+ * `expires` (ms, or NaN), `originalMaxAge`: of its cookie, as handed out.
+ * `cookie`: the cookie object as handed out, which `createSession` replaces and leaves alone.
+ */
+class Base {
+  constructor(place, sid, text, version, cookie, expires) {
+    this.place = place
+    this.sid = sid
+    this.text = text
+    this.version = version
+    // As a number: a Date could be changed in place.
+    this.expires = toMs(expires)
+    const known = typeof cookie === 'object' && cookie !== null
+    this.originalMaxAge = known ? cookie.originalMaxAge : undefined
+    this.cookie = known ? cookie : undefined
+  }
+}
+
+/** Gives `session` a base. */
+const setBase = Stamped.write
+
+/** The base of `session`, if it was read at this place under this sid. */
+function baseOf(session, place, sid) {
+  const base = Stamped.read(session)
+  return base !== undefined && base.place === place && base.sid === sid ? base : undefined
+}
+
+/** Hands the base of one object on to one that was made from it. */
+function moveBase(from, to) {
+  const base = Stamped.read(from)
+  if (base !== undefined) Stamped.write(to, base)
+}
+
+module.exports = { Base, baseOf, moveBase, setBase }

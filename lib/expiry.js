@@ -1,0 +1,95 @@
+// When a session ends, and who moved that: read from its cookie and the `ttl` option. Knows nothing
+// of records. All times are ms since the epoch.
+'use strict'
+
+const { RustStoreError } = require('./errors')
+
+// How a save weighs its expiry against the record's; the engine has the same numbers.
+const KEEP = 0
+const LATER = 1
+const SET = 2
+
+// express-session's Cookie computes originalMaxAge from the clock when it is set, and again at each
+// touch (session/cookie.js, `set expires`): a difference this small, in ms, is drift.
+const DRIFT_MS = 1000
+
+/** A cookie's `expires` in ms; NaN where it does not say. */
+function toMs(expires) {
+  if (typeof expires === 'number') return expires
+  if (typeof expires === 'string') return Date.parse(expires)
+  // Not `instanceof`: Jest's Date is another realm's.
+  return typeof expires?.getTime === 'function' ? Number(expires.getTime()) : Number.NaN
+}
+
+function ttlMs(ttl, session) {
+  if (typeof ttl !== 'function') return ttl
+  let seconds
+  try {
+    seconds = ttl(session)
+  } catch (cause) {
+    throw new RustStoreError('ERR_STORE_CONFIG', 'the function "ttl" threw', { cause })
+  }
+  if (typeof seconds !== 'number' || Number.isNaN(seconds)) {
+    throw new RustStoreError(
+      'ERR_STORE_CONFIG',
+      `the function "ttl" must return a number of seconds; got ${String(seconds)}`
+    )
+  }
+  return seconds * 1000
+}
+
+/** Whether a cookie's originalMaxAge is another than before, beyond drift. */
+function isMaxAgeMoved(before, after) {
+  if (typeof before === 'number' && typeof after === 'number') {
+    return Math.abs(before - after) > DRIFT_MS
+  }
+  // null, undefined and absent all say that there is none.
+  return (before ?? null) !== (after ?? null)
+}
+
+/**
+ * What a save of `session` asks for.
+ *
+ * @param ttl the option, in ms, or the user's function
+ * @returns `{ expires, moved, rule }`; `moved`: the session's text does not tell `expires`
+ */
+function wanted(session, ttl, base, now) {
+  const cookie = session.cookie
+  const date = toMs(cookie?.expires)
+  const told = !Number.isNaN(date)
+  if (typeof ttl === 'function') {
+    const expires = clamp(now + ttlMs(ttl, session))
+    return { expires, moved: told && date < expires, rule: SET }
+  }
+  const expires = told ? date : clamp(now + ttl)
+  let rule = LATER
+  if (base === undefined || isMaxAgeMoved(base.originalMaxAge, cookie?.originalMaxAge)) rule = SET
+  else if (told && date === base.expires) rule = KEEP
+  return { expires, moved: false, rule }
+}
+
+// The last time a Date can hold.
+const LAST_MS = 8.64e15
+const clamp = (ms) => Math.min(ms, LAST_MS)
+
+/** Whether the app changed more of the cookie than its expiry since it was handed out. */
+function isCookieChanged(base, session, parse) {
+  const cookie = session.cookie
+  if (typeof cookie !== 'object' || cookie === null || base.cookie === undefined) return false
+  if (isMaxAgeMoved(base.originalMaxAge, cookie.originalMaxAge)) return true
+  // The object that was handed out may have been changed in place; its text was not.
+  const before = cookie === base.cookie ? (parse(base.text).cookie ?? {}) : base.cookie
+  // What express-session's Cookie serialises, and what it takes a missing one for
+  // (session/cookie.js). One by one: this runs at each touch, and a loop over names is slow.
+  return (
+    cookie.path !== (before.path === undefined ? '/' : before.path) ||
+    cookie.httpOnly !== (before.httpOnly === undefined ? true : before.httpOnly) ||
+    cookie.secure !== before.secure ||
+    cookie.sameSite !== before.sameSite ||
+    cookie.domain !== before.domain ||
+    cookie.partitioned !== before.partitioned ||
+    cookie.priority !== before.priority
+  )
+}
+
+module.exports = { KEEP, isCookieChanged, toMs, wanted }

@@ -1,0 +1,55 @@
+// Runs the JavaScript tests on every supported release of Node.js, with the one addon that was built:
+// `node scripts/test-nodes.mjs [--only 22]`. Those that are not running this come from npm packages
+// that carry the executable, into .cache/nodes.
+import './node-version.mjs'
+import fs from 'node:fs'
+import path from 'node:path'
+import util from 'node:util'
+import { jsTests } from './js-tests.mjs'
+import { setup } from './setup.mjs'
+import { exists, Failure, npm, root, run, say, script } from './tools.mjs'
+
+const OTHERS = ['22', '24', '26']
+
+/** Installs Node.js `major` if it is not there, and resolves its executable. */
+async function nodeOf(major) {
+  const platform = process.platform === 'win32' ? 'win' : process.platform
+  const name = `node-${platform}-${process.arch}`
+  const dir = path.join('.cache/nodes', major)
+  const file = path.join(dir, 'node_modules', name, 'bin', platform === 'win' ? 'node.exe' : 'node')
+  if (!exists(file)) {
+    fs.mkdirSync(path.join(root, dir), { recursive: true })
+    fs.writeFileSync(path.join(root, dir, 'package.json'), '{"private":true}\n')
+    const [command, ...args] = npm()
+    const install = [...args, 'install', '--no-audit', '--no-fund', `${name}@${major}`]
+    const { ok, output } = await run(command, install, { cwd: path.join(root, dir) })
+    if (!ok || !exists(file)) {
+      process.stderr.write(output)
+      throw new Failure(`Node.js ${major} could not be installed from the npm package ${name}.`)
+    }
+  }
+  return path.join(root, file)
+}
+
+/** Resolves a note for the summary. */
+export async function testNodes({ majors = OTHERS } = {}) {
+  const notes = []
+  for (const major of majors) {
+    const node = await nodeOf(major)
+    const { ok, output } = await run(node, ['--version'])
+    const version = output.trim()
+    if (!ok || !version.startsWith(`v${major}.`)) {
+      throw new Failure(`Node.js ${major} does not run here: ${version || 'no answer'}`)
+    }
+    say(`Node.js ${version}: ${await jsTests({ node, show: false })}`)
+    notes.push(version)
+  }
+  return notes.join(', ')
+}
+
+script(import.meta.url, async () => {
+  const { values } = util.parseArgs({ options: { only: { type: 'string', multiple: true } } })
+  await setup()
+  if (!values.only) say(`Node.js ${process.version}: ${await jsTests({ show: false })}`)
+  await testNodes({ majors: values.only })
+})

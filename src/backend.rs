@@ -1,0 +1,153 @@
+//! The contract of a backend. A new one can be written from this file alone; docs/adding-a-backend.md
+//! walks through it.
+//!
+//! A backend keeps records under sids. It knows nothing of cookies, JSON, merging, callbacks or
+//! other backends: [`crate::store::Store`] decides *what* is written, a backend only writes it
+//! atomically. The rules every backend keeps, and the conformance suite checks:
+//!
+//! - A record whose `expires` is not after `now` does not exist, to the millisecond, whether or
+//!   not it still takes up space.
+//! - `now` is the caller's clock. A backend with a clock of its own (a server) uses the distance
+//!   `expires - now` and its own clock, so that the two need not agree.
+//! - [`Backend::replace`] compares and writes in one atomic step, and never brings back a record
+//!   that is gone.
+//! - [`Backend::touch`] leaves the payload alone.
+//! - A call that has answered is seen by every later call of the same process.
+//! - Two prefixes on one place never see each other.
+
+use std::{future::Future, pin::Pin};
+
+use crate::{
+    error::Result,
+    record::{Draft, Millis, Record, Seen, Version},
+};
+
+/// An answer that is there now, or one that is on its way. In-process backends answer `Ready`,
+/// which costs no allocation.
+pub enum Answer<T> {
+    /// Settled inside the call.
+    Ready(Result<T>),
+    /// Settles later.
+    Later(Pin<Box<dyn Future<Output = Result<T>> + Send>>),
+}
+
+impl<T> Answer<T> {
+    /// The answer, waited for where it is not there yet.
+    pub async fn wait(self) -> Result<T> {
+        match self {
+            Answer::Ready(result) => result,
+            Answer::Later(future) => future.await,
+        }
+    }
+}
+
+impl<T> From<T> for Answer<T> {
+    fn from(value: T) -> Self {
+        Answer::Ready(Ok(value))
+    }
+}
+
+/// A record that was written.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The new record's version.
+    pub version: Version,
+    /// Sids of the sessions that had to leave for it (bounded backends only).
+    pub evicted: Vec<Box<[u8]>>,
+}
+
+/// The outcome of a compare-and-set.
+#[derive(Debug)]
+pub enum Replaced {
+    /// The record was as expected and is now the draft.
+    Written(Written),
+    /// Another save came first; this is the record now.
+    Changed(Record),
+    /// There is no such record (any more). Nothing was written.
+    Gone,
+}
+
+/// Sids and records from one step of a walk.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Live records only.
+    pub records: Vec<(Box<[u8]>, Record)>,
+    /// Where the next step begins; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// One step of counting the live records.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Count {
+    /// Live records found in this step.
+    pub live: u64,
+    /// Where the next step begins; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// Figures that a backend knows without counting.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    /// Bytes of all records.
+    pub bytes: u64,
+    /// Records removed because their time was over.
+    pub expired: u64,
+    /// Records removed to stay within a bound.
+    pub evicted: u64,
+}
+
+/// One open place where records live. Shared by threads; every method may be called from any of
+/// them at once.
+pub trait Backend: Send + Sync {
+    /// The name users read in errors and statistics, such as `memory`.
+    fn name(&self) -> &'static str;
+
+    /// The same text for every store that sees the same records (place and prefix), and for no
+    /// other.
+    fn identity(&self) -> &str;
+
+    /// Longest sid in bytes.
+    fn max_sid_bytes(&self) -> usize;
+
+    /// Reads one record.
+    fn get(&self, sid: &[u8], now: Millis) -> Answer<Option<Record>>;
+
+    /// Writes a record whatever is there. `draft.expires` is after `now`; the rule of the draft
+    /// is not asked.
+    fn put(&self, sid: &[u8], draft: Draft<'_>, now: Millis) -> Answer<Written>;
+
+    /// Writes a record if it is still as `seen`; without `seen`, if there is one at all. The new
+    /// expiry is [`Draft::settle`] of the record's at that moment. The version stays `Version`
+    /// of the payload: an expiry that moved is no change.
+    fn replace(
+        &self,
+        sid: &[u8],
+        seen: Option<&Seen<'_>>,
+        draft: Draft<'_>,
+        now: Millis,
+    ) -> Answer<Replaced>;
+
+    /// Moves the expiry of a record, unless it would move by less than `slack` ms. `false` when
+    /// there is no such record.
+    fn touch(&self, sid: &[u8], expires: Millis, slack: Millis, now: Millis) -> Answer<bool>;
+
+    /// Removes a record; none there is fine.
+    fn remove(&self, sid: &[u8]) -> Answer<()>;
+
+    /// One step of a walk over all records, from 0 or a [`Page::next`]. A record that is there
+    /// during the whole walk is met exactly once. A step is short: it may run on a thread that
+    /// others wait for.
+    fn page(&self, from: u64, now: Millis) -> Answer<Page>;
+
+    /// One step of counting, as [`Backend::page`].
+    fn count(&self, from: u64, now: Millis) -> Answer<Count>;
+
+    /// Removes every record.
+    fn clear(&self) -> Answer<()>;
+
+    /// Answers when the backend does.
+    fn ping(&self) -> Answer<()>;
+
+    /// See [`Gauges`].
+    fn gauges(&self) -> Gauges;
+}

@@ -1,0 +1,154 @@
+//! One record in one allocation: a fixed header, the sid, the payload. Knows nothing of tables,
+//! locks or bounds.
+//!
+//! What may move without a new allocation is atomic, so that a touch needs no more than the read
+//! lock of its shard. All of it is `Relaxed`: each field stands for itself, and the lock orders the
+//! rest.
+
+use std::{
+    cell::RefCell,
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
+};
+
+use bytes::Bytes;
+use triomphe::ThinArc;
+
+use crate::record::{Millis, Record, Version};
+
+/// Longest sid: its length is kept in 16 bits.
+pub const MAX_SID_BYTES: usize = u16::MAX as usize;
+/// Reads that the eviction remembers of one record.
+const MAX_HITS: u8 = 3;
+/// Bytes of a record besides its sid and payload: this header and the two words of `ThinArc`.
+const OVERHEAD_BYTES: usize = size_of::<Header>() + 16;
+
+struct Header {
+    version: Version,
+    expires: AtomicU64,
+    /// The second under which the shard's expiry index holds this record; changed under the
+    /// shard's write lock only.
+    due: AtomicU32,
+    sid_len: u16,
+    hits: AtomicU8,
+    moved: AtomicBool,
+}
+
+/// A shared record.
+#[derive(Clone)]
+pub struct Cell(ThinArc<Header, u8>);
+
+thread_local! {
+    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Cell {
+    /// A record; `sid` is at most [`MAX_SID_BYTES`] long.
+    pub fn new(sid: &[u8], payload: &[u8], version: Version, expires: Millis, moved: bool) -> Self {
+        debug_assert!(sid.len() <= MAX_SID_BYTES);
+        let header = Header {
+            version,
+            expires: AtomicU64::new(expires),
+            due: AtomicU32::new(due_second(expires)),
+            sid_len: sid.len() as u16,
+            hits: AtomicU8::new(0),
+            moved: AtomicBool::new(moved),
+        };
+        JOINED.with_borrow_mut(|joined| {
+            joined.clear();
+            joined.extend_from_slice(sid);
+            joined.extend_from_slice(payload);
+            Cell(ThinArc::from_header_and_slice(header, joined))
+        })
+    }
+
+    fn header(&self) -> &Header {
+        &self.0.header.header
+    }
+
+    /// The sid.
+    pub fn sid(&self) -> &[u8] {
+        &self.0.slice[..self.header().sid_len as usize]
+    }
+
+    /// The payload.
+    pub fn payload(&self) -> &[u8] {
+        &self.0.slice[self.header().sid_len as usize..]
+    }
+
+    /// What this record counts for in `maxBytes` and `stats().bytes`.
+    pub fn bytes(&self) -> usize {
+        Self::bytes_of(self.0.slice.len())
+    }
+
+    /// [`Cell::bytes`] of a record whose sid and payload have this many bytes together.
+    pub fn bytes_of(content: usize) -> usize {
+        OVERHEAD_BYTES + content
+    }
+
+    pub fn version(&self) -> Version {
+        self.header().version
+    }
+
+    pub fn expires(&self) -> Millis {
+        self.header().expires.load(Relaxed)
+    }
+
+    pub fn is_live(&self, now: Millis) -> bool {
+        self.expires() > now
+    }
+
+    /// Moves the expiry; the text no longer tells it.
+    pub fn touch(&self, expires: Millis) {
+        self.header().expires.store(expires, Relaxed);
+        self.header().moved.store(true, Relaxed);
+    }
+
+    /// The second of the expiry index.
+    pub fn due(&self) -> u32 {
+        self.header().due.load(Relaxed)
+    }
+
+    /// Only under the shard's write lock.
+    pub fn set_due(&self, due: u32) {
+        self.header().due.store(due, Relaxed);
+    }
+
+    /// Notes a read, for the eviction.
+    pub fn hit(&self) {
+        let hits = self.hits();
+        if hits < MAX_HITS {
+            self.set_hits(hits + 1);
+        }
+    }
+
+    pub fn hits(&self) -> u8 {
+        self.header().hits.load(Relaxed)
+    }
+
+    pub fn set_hits(&self, hits: u8) {
+        self.header().hits.store(hits, Relaxed);
+    }
+
+    /// The record as the engine reads it. Shares this allocation.
+    pub fn record(&self) -> Record {
+        Record {
+            payload: Bytes::from_owner(Payload(self.clone())),
+            expires: self.expires(),
+            moved: self.header().moved.load(Relaxed),
+            version: self.version(),
+        }
+    }
+}
+
+struct Payload(Cell);
+
+impl AsRef<[u8]> for Payload {
+    fn as_ref(&self) -> &[u8] {
+        self.0.payload()
+    }
+}
+
+/// The first full second at which a record of this expiry is over.
+pub fn due_second(expires: Millis) -> u32 {
+    u32::try_from(expires.div_ceil(1000)).unwrap_or(u32::MAX)
+}

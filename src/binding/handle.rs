@@ -1,0 +1,133 @@
+//! What JavaScript holds of a store: an external value with the store and a view of the numbers
+//! that go back to JavaScript. Knows nothing of what a call does.
+//!
+//! Numbers go back through one `Float64Array` that JavaScript made, since making a JavaScript
+//! value for each would cost more than the whole operation. Not napi's own `External`: that asks
+//! a table behind a process-wide lock at each call.
+
+use std::{cell::RefCell, ffi::c_void, ptr};
+
+use napi::{
+    Error, Result, Status,
+    bindgen_prelude::{FromNapiValue, TypeName, ValidateNapiValue},
+    check_status, sys,
+};
+
+use crate::store::Store;
+
+/// Numbers that a call leaves in the array.
+pub const OUT_LENGTH: usize = 3;
+/// Distinguishes our externals from those of other addons.
+const MAGIC: u64 = 0x7275_7374_7373_7472;
+
+struct Held {
+    magic: u64,
+    /// None once the store was closed.
+    store: RefCell<Option<Store>>,
+    out: *mut f64,
+    array: sys::napi_ref,
+}
+
+/// A call's view of a store that JavaScript holds.
+#[derive(Clone, Copy)]
+pub struct Handle<'a>(&'a Held);
+
+impl<'a> Handle<'a> {
+    /// Wraps a store for JavaScript. `array` is a `Float64Array` of at least [`OUT_LENGTH`].
+    pub fn create(
+        env: sys::napi_env,
+        store: Store,
+        array: sys::napi_value,
+    ) -> Result<sys::napi_value> {
+        let mut kind = -1;
+        let mut length = 0;
+        let mut data = ptr::null_mut();
+        // SAFETY: every pointer is to a live local, or null for what is not asked.
+        let status = unsafe {
+            sys::napi_get_typedarray_info(
+                env,
+                array,
+                &mut kind,
+                &mut length,
+                &mut data,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        check_status!(status, "a Float64Array was expected")?;
+        if kind != sys::TypedarrayType::float64_array || length < OUT_LENGTH {
+            return Err(Error::new(Status::InvalidArg, "a Float64Array was expected"));
+        }
+        let mut reference = ptr::null_mut();
+        // SAFETY: `array` is a live value; the reference keeps it alive as long as this handle.
+        let status = unsafe { sys::napi_create_reference(env, array, 1, &mut reference) };
+        check_status!(status, "the Float64Array could not be held")?;
+        let held = Box::into_raw(Box::new(Held {
+            magic: MAGIC,
+            store: RefCell::new(Some(store)),
+            out: data.cast(),
+            array: reference,
+        }));
+        let mut value = ptr::null_mut();
+        // SAFETY: `held` is a box that only `release` takes back, which Node calls once.
+        let status = unsafe {
+            sys::napi_create_external(env, held.cast(), Some(release), ptr::null_mut(), &mut value)
+        };
+        check_status!(status, "the store could not be handed to JavaScript")?;
+        Ok(value)
+    }
+
+    /// The store, unless it was closed.
+    pub fn with<R>(self, then: impl FnOnce(&Store) -> R) -> Option<R> {
+        self.0.store.borrow().as_ref().map(then)
+    }
+
+    /// Takes the store out; what it alone held is freed.
+    pub fn close(self) -> Option<Store> {
+        self.0.store.borrow_mut().take()
+    }
+
+    /// Leaves a number for JavaScript.
+    pub fn set(self, index: usize, value: f64) {
+        assert!(index < OUT_LENGTH);
+        // SAFETY: the array has that many elements, is kept alive by our reference, and is never
+        // detached or resized by index.js. JavaScript cannot run while this does.
+        unsafe { *self.0.out.add(index) = value };
+    }
+}
+
+unsafe extern "C" fn release(env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
+    // SAFETY: `data` is the box made in `create`; Node calls this once, on the thread of `env`,
+    // when nothing can reach the external any more.
+    let held = unsafe { Box::from_raw(data.cast::<Held>()) };
+    // SAFETY: the reference was made in `create` with the same env.
+    unsafe { sys::napi_delete_reference(env, held.array) };
+}
+
+impl TypeName for Handle<'_> {
+    fn type_name() -> &'static str {
+        "External"
+    }
+
+    fn value_type() -> napi::ValueType {
+        napi::ValueType::External
+    }
+}
+
+impl ValidateNapiValue for Handle<'_> {}
+
+impl FromNapiValue for Handle<'_> {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        let mut data = ptr::null_mut();
+        // SAFETY: `value` is an argument of the running call.
+        let status = unsafe { sys::napi_get_value_external(env, value, &mut data) };
+        check_status!(status, "a store was expected")?;
+        // SAFETY: index.js keeps the external to itself and passes no other; it outlives the call,
+        // since the call's arguments hold it. The magic word catches a slip of ours.
+        let held = unsafe { &*data.cast::<Held>() };
+        if held.magic != MAGIC {
+            return Err(Error::new(Status::InvalidArg, "a store was expected"));
+        }
+        Ok(Handle(held))
+    }
+}

@@ -1,0 +1,410 @@
+//! The functions that index.js calls: text and numbers in, text and numbers out. The only module
+//! that names Node-API, and the only one with `unsafe`. Knows how an answer is told to JavaScript,
+//! never what it should be.
+//!
+//! Free functions with a handle, since a call to a method of a napi class costs ten times as much
+//! before it does anything. Each leaves a status in the handle's array; [`FAILED`] comes with the
+//! error as JSON text in place of the result. Nothing here throws for a failed operation: what
+//! would throw is a fault of index.js.
+
+mod handle;
+mod text;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    ptr,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use napi::{
+    Env, Result,
+    bindgen_prelude::{FromNapiValue, ToNapiValue, TypeName, Unknown, ValidateNapiValue},
+    check_status, sys,
+};
+use napi_derive::napi;
+use serde_json::json;
+
+use self::{handle::Handle, text::Text};
+use crate::{
+    backend::Page,
+    error::{Error, Kind},
+    options::Options,
+    record::{Draft, ExpiryRule, Millis, Record},
+    store::{Base, Saved, Store},
+};
+
+// Elements of the array of numbers.
+const STATUS: usize = 0;
+const VERSION: usize = 1;
+/// Where a read or a step says when the session ends, or where the walk goes on.
+const NUMBER: usize = 2;
+
+// What STATUS says; index.js has the same.
+const FAILED: f64 = -1.0;
+const DONE: f64 = 0.0;
+const MERGED: f64 = 1.0;
+const GONE: f64 = 2.0;
+const REMOVED: f64 = 3.0;
+
+/// A value made by hand.
+pub struct Raw(sys::napi_value);
+
+impl ToNapiValue for Raw {
+    unsafe fn to_napi_value(_: sys::napi_env, value: Self) -> Result<sys::napi_value> {
+        Ok(value.0)
+    }
+}
+
+impl TypeName for Text {
+    fn type_name() -> &'static str {
+        "String"
+    }
+
+    fn value_type() -> napi::ValueType {
+        napi::ValueType::String
+    }
+}
+
+impl ValidateNapiValue for Text {}
+
+impl FromNapiValue for Text {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        Ok(Text::new(env, value))
+    }
+}
+
+/// Runs an operation whose backend answers inside the call.
+fn settle<T>(future: impl Future<Output = crate::error::Result<T>>) -> crate::error::Result<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => {
+            Err(Error::new(Kind::Internal, "the backend did not answer inside the call"))
+        }
+    }
+}
+
+fn undefined() -> Raw {
+    // A null pointer is what Node-API returns as undefined.
+    Raw(ptr::null_mut())
+}
+
+/// Runs one operation on the store and tells how it ended.
+fn operate<T>(
+    env: Env,
+    handle: Handle<'_>,
+    operation: &'static str,
+    run: impl FnOnce(&Store) -> crate::error::Result<T>,
+    tell: impl FnOnce(T) -> Result<Raw>,
+) -> Result<Raw> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        handle.with(|store| run(store).map_err(|error| error.at(store.backend(), operation)))
+    }));
+    handle.set(STATUS, DONE);
+    match outcome {
+        Ok(Some(Ok(done))) => tell(done),
+        Ok(Some(Err(error))) => failure(env, handle, error),
+        Ok(None) => {
+            failure(env, handle, Error::new(Kind::Closed, "the store was closed").at("", operation))
+        }
+        Err(_) => failure(
+            env,
+            handle,
+            Error::new(
+                Kind::Internal,
+                "a fault of rust-session-store; please report it with the text on stderr",
+            )
+            .at("", operation),
+        ),
+    }
+}
+
+fn failure(env: Env, handle: Handle<'_>, error: Error) -> Result<Raw> {
+    handle.set(STATUS, FAILED);
+    text::to_js(env.raw(), error_json(&error).as_bytes()).map(Raw)
+}
+
+fn error_json(error: &Error) -> String {
+    json!({
+        "code": error.kind().code(),
+        "message": error.to_string(),
+        "backend": error.backend(),
+        "operation": error.operation(),
+        "retryable": error.kind().retryable(),
+        "cause": std::error::Error::source(error).map(ToString::to_string),
+    })
+    .to_string()
+}
+
+/// A time of JavaScript's; one before 1970 is 1970, one that is no number too.
+fn millis(ms: f64) -> Millis {
+    ms as Millis
+}
+
+/// When a record ends, in ms; negative where that is no longer what its text says.
+fn told_expiry(record: &Record) -> f64 {
+    let expires = record.expires as f64;
+    if record.moved { -expires } else { expires }
+}
+
+fn lend<R>(
+    text: Text,
+    then: impl FnOnce(&[u8]) -> crate::error::Result<R>,
+) -> crate::error::Result<R> {
+    text.with(then)
+        .unwrap_or_else(|error| Err(Error::new(Kind::Internal, error.reason.to_string())))
+}
+
+/// Opens a store. Returns `[handle, facts]`, or the error as JSON text.
+#[napi]
+pub fn open(env: Env, options: String, out: Unknown<'_>) -> Result<Raw> {
+    use napi::JsValue;
+    let opened =
+        Options::parse(&options).map_err(|error| error.at("", "open")).and_then(Store::open);
+    let store = match opened {
+        Ok(store) => store,
+        Err(error) => return text::to_js(env.raw(), error_json(&error).as_bytes()).map(Raw),
+    };
+    let facts = json!({
+        "backend": store.backend(),
+        "identity": store.identity(),
+        "ttlMs": store.options().ttl_ms,
+    });
+    let handle = Handle::create(env.raw(), store, out.raw())?;
+    let facts = text::to_js(env.raw(), facts.to_string().as_bytes())?;
+    array(env, &[handle, facts])
+}
+
+/// Reads a session: its text, or undefined. Leaves its version and [`told_expiry`].
+#[napi]
+pub fn get(env: Env, handle: Handle<'_>, sid: Text, now: f64) -> Result<Raw> {
+    operate(
+        env,
+        handle,
+        "get",
+        |store| lend(sid, |sid| settle(store.get(sid, millis(now)))),
+        |found| match found {
+            None => Ok(undefined()),
+            Some(record) => {
+                handle.set(VERSION, record.version as f64);
+                handle.set(NUMBER, told_expiry(&record));
+                text::to_js(env.raw(), &record.payload).map(Raw)
+            }
+        },
+    )
+}
+
+/// `draft` has everything but the payload.
+fn save_with(
+    env: Env,
+    handle: Handle<'_>,
+    sid: Text,
+    payload: Text,
+    draft: Draft<'static>,
+    base: Option<Base<'_>>,
+    now: f64,
+) -> Result<Raw> {
+    operate(
+        env,
+        handle,
+        "set",
+        |store| {
+            lend(sid, |sid| {
+                lend(payload, |payload| {
+                    settle(store.save(sid, Draft { payload, ..draft }, base, millis(now)))
+                })
+            })
+        },
+        |saved| {
+            let (status, written, conflicts) = match saved {
+                Saved::Written(written) => (DONE, written, String::new()),
+                Saved::Merged { written, conflicts } => (MERGED, written, conflicts),
+                Saved::Gone => (GONE, Default::default(), String::new()),
+                Saved::Removed => (REMOVED, Default::default(), String::new()),
+            };
+            handle.set(STATUS, status);
+            handle.set(VERSION, written.version as f64);
+            if conflicts.is_empty() && written.evicted.is_empty() {
+                return Ok(undefined());
+            }
+            let mut news = vec![text::to_js(env.raw(), conflicts.as_bytes())?];
+            for sid in &written.evicted {
+                news.push(text::to_js(env.raw(), sid)?);
+            }
+            array(env, &news)
+        },
+    )
+}
+
+/// Saves a session that was not read from here. `moved`: its text does not tell `expires`.
+/// Returns undefined, or `[conflicts as JSON text, evicted sid, ...]`; leaves the new version.
+#[napi]
+pub fn set(
+    env: Env,
+    handle: Handle<'_>,
+    sid: Text,
+    payload: Text,
+    expires: f64,
+    moved: bool,
+    now: f64,
+) -> Result<Raw> {
+    let draft = Draft { payload: b"", expires: millis(expires), rule: ExpiryRule::Set, moved };
+    save_with(env, handle, sid, payload, draft, None, now)
+}
+
+/// Saves a session that was read as `base_text` at `base_version`. `rule`: 0 keeps the record's
+/// expiry, 1 takes the later, 2 sets it. Returns as [`set`].
+#[napi]
+#[allow(clippy::too_many_arguments)] // one flat crossing, instead of an object that is read member by member
+pub fn save(
+    env: Env,
+    handle: Handle<'_>,
+    sid: Text,
+    payload: Text,
+    expires: f64,
+    moved: bool,
+    rule: u32,
+    base_version: f64,
+    base_text: Text,
+    now: f64,
+) -> Result<Raw> {
+    let rule = match rule {
+        0 => ExpiryRule::Keep,
+        1 => ExpiryRule::Later,
+        _ => ExpiryRule::Set,
+    };
+    let draft = Draft { payload: b"", expires: millis(expires), rule, moved };
+    let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
+    let base = Base { version: base_version as u64, text: &text };
+    save_with(env, handle, sid, payload, draft, Some(base), now)
+}
+
+/// Moves the expiry of a session.
+#[napi]
+pub fn touch(env: Env, handle: Handle<'_>, sid: Text, expires: f64, now: f64) -> Result<Raw> {
+    operate(
+        env,
+        handle,
+        "touch",
+        |store| lend(sid, |sid| settle(store.touch(sid, millis(expires), millis(now)))),
+        |()| Ok(undefined()),
+    )
+}
+
+/// Removes a session.
+#[napi]
+pub fn destroy(env: Env, handle: Handle<'_>, sid: Text) -> Result<Raw> {
+    operate(
+        env,
+        handle,
+        "destroy",
+        |store| lend(sid, |sid| settle(store.destroy(sid))),
+        |()| Ok(undefined()),
+    )
+}
+
+/// One step of a walk: an array of sid, text, version, [`told_expiry`], sid, ...
+/// Leaves where to go on from, or -1 at the end.
+#[napi]
+pub fn page(env: Env, handle: Handle<'_>, from: f64, now: f64) -> Result<Raw> {
+    operate(
+        env,
+        handle,
+        "all",
+        |store| settle(store.page(from as u64, millis(now))),
+        |Page { records, next }| {
+            handle.set(NUMBER, next.map_or(-1.0, |next| next as f64));
+            let mut values = Vec::with_capacity(records.len() * 4);
+            for (sid, record) in records {
+                values.push(text::to_js(env.raw(), &sid)?);
+                values.push(text::to_js(env.raw(), &record.payload)?);
+                values.push(number(env, record.version as f64)?);
+                values.push(number(env, told_expiry(&record))?);
+            }
+            array(env, &values)
+        },
+    )
+}
+
+/// One step of counting: leaves the live sessions of this step as version, and where to go on
+/// from, or -1 at the end.
+#[napi]
+pub fn count(env: Env, handle: Handle<'_>, from: f64, now: f64) -> Result<Raw> {
+    operate(
+        env,
+        handle,
+        "length",
+        |store| settle(store.count(from as u64, millis(now))),
+        |count| {
+            handle.set(VERSION, count.live as f64);
+            handle.set(NUMBER, count.next.map_or(-1.0, |next| next as f64));
+            Ok(undefined())
+        },
+    )
+}
+
+/// Removes all sessions.
+#[napi]
+pub fn clear(env: Env, handle: Handle<'_>) -> Result<Raw> {
+    operate(env, handle, "clear", |store| settle(store.clear()), |()| Ok(undefined()))
+}
+
+/// Answers when the backend does.
+#[napi]
+pub fn ping(env: Env, handle: Handle<'_>) -> Result<Raw> {
+    operate(env, handle, "ping", |store| settle(store.ping()), |()| Ok(undefined()))
+}
+
+/// What is counted on this side, as JSON text.
+#[napi]
+pub fn stats(env: Env, handle: Handle<'_>) -> Result<Raw> {
+    operate(
+        env,
+        handle,
+        "stats",
+        |store| {
+            use std::sync::atomic::Ordering::Relaxed;
+            let (counters, gauges) = (store.counters(), store.gauges());
+            Ok(json!({
+                "bytes": gauges.bytes,
+                "hits": counters.hits.load(Relaxed),
+                "misses": counters.misses.load(Relaxed),
+                "saves": counters.saves.load(Relaxed),
+                "merges": counters.merges.load(Relaxed),
+                "conflicts": counters.conflicts.load(Relaxed),
+                "refused": counters.refused.load(Relaxed),
+                "expired": gauges.expired,
+                "evicted": gauges.evicted,
+            }))
+        },
+        |stats| text::to_js(env.raw(), stats.to_string().as_bytes()).map(Raw),
+    )
+}
+
+/// Ends the use of a store; every later call fails.
+#[napi]
+pub fn close(handle: Handle<'_>) {
+    drop(handle.close());
+}
+
+fn number(env: Env, number: f64) -> Result<sys::napi_value> {
+    let mut value = ptr::null_mut();
+    // SAFETY: `value` is a live local.
+    let status = unsafe { sys::napi_create_double(env.raw(), number, &mut value) };
+    check_status!(status, "a number could not be made")?;
+    Ok(value)
+}
+
+fn array(env: Env, values: &[sys::napi_value]) -> Result<Raw> {
+    let mut array = ptr::null_mut();
+    // SAFETY: `array` is a live local.
+    let status = unsafe { sys::napi_create_array_with_length(env.raw(), values.len(), &mut array) };
+    check_status!(status, "an array could not be made")?;
+    for (index, value) in values.iter().enumerate() {
+        // SAFETY: both values were made in this call.
+        let status = unsafe { sys::napi_set_element(env.raw(), array, index as u32, *value) };
+        check_status!(status, "an array could not be filled")?;
+    }
+    Ok(Raw(array))
+}

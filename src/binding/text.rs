@@ -1,0 +1,191 @@
+//! Strings across the boundary, exact for any JavaScript string and without an allocation of their
+//! own for usual ones. Inside, a string is UTF-8, and WTF-8 where it has a lone surrogate.
+//!
+//! Node-API's UTF-8 reader puts U+FFFD in place of a lone surrogate, so text in which it occurs is
+//! read again as UTF-16. Its pages: <https://nodejs.org/api/n-api.html>.
+
+use std::{cell::RefCell, ptr};
+
+use napi::{Result, check_status, sys};
+
+/// Room to begin with, in bytes; it grows with the largest string that was read.
+const SCRATCH_BYTES: usize = 16 * 1024;
+/// U+FFFD in UTF-8.
+const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
+
+/// A JavaScript string that was not read yet.
+#[derive(Clone, Copy)]
+pub struct Text {
+    env: sys::napi_env,
+    value: sys::napi_value,
+}
+
+thread_local! {
+    // One for the sid and one for the payload of a call; more would only be a second read.
+    static SCRATCH: [RefCell<Vec<u8>>; 2] = const { [const { RefCell::new(Vec::new()) }; 2] };
+}
+
+impl Text {
+    pub(super) fn new(env: sys::napi_env, value: sys::napi_value) -> Self {
+        Text { env, value }
+    }
+
+    /// Reads it into a buffer that is kept for the next call, and lends that out. Calls may be
+    /// nested two deep.
+    pub fn with<R>(self, then: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        SCRATCH.with(|scratch| {
+            let free = scratch.iter().find_map(|buffer| buffer.try_borrow_mut().ok());
+            let Some(mut buffer) = free else {
+                let mut buffer = Vec::new();
+                self.read(&mut buffer)?;
+                return Ok(then(&buffer));
+            };
+            self.read(&mut buffer)?;
+            Ok(then(&buffer))
+        })
+    }
+
+    /// Reads it into a buffer of its own.
+    pub fn to_vec(self) -> Result<Vec<u8>> {
+        self.with(<[u8]>::to_vec)
+    }
+
+    fn read(self, buffer: &mut Vec<u8>) -> Result<()> {
+        if buffer.capacity() < SCRATCH_BYTES {
+            buffer.reserve_exact(SCRATCH_BYTES - buffer.len());
+        }
+        loop {
+            buffer.clear();
+            let room = buffer.capacity();
+            let mut length = 0;
+            // SAFETY: Node writes at most `room` bytes, of which the last is a NUL that `length`
+            // does not count, into `room` bytes that are ours.
+            let status = unsafe {
+                sys::napi_get_value_string_utf8(
+                    self.env,
+                    self.value,
+                    buffer.as_mut_ptr().cast(),
+                    room,
+                    &mut length,
+                )
+            };
+            check_status!(status, "a string was expected")?;
+            // SAFETY: `length < room` bytes were just written.
+            unsafe { buffer.set_len(length) };
+            // A character has up to 4 bytes and is never cut: less room left than that may mean
+            // that there was more.
+            if room - length > 4 {
+                break;
+            }
+            buffer.reserve(room * 2);
+        }
+        if memchr_replacement(buffer) {
+            self.read_exact(buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Reads it as UTF-16, which Node-API does exactly.
+    #[cold]
+    fn read_exact(self, buffer: &mut Vec<u8>) -> Result<()> {
+        let mut length = 0;
+        // SAFETY: without a buffer Node only tells the length.
+        let status = unsafe {
+            sys::napi_get_value_string_utf16(self.env, self.value, ptr::null_mut(), 0, &mut length)
+        };
+        check_status!(status, "a string was expected")?;
+        let mut units = vec![0u16; length + 1];
+        // SAFETY: `units` has room for the length that Node told and the NUL it adds.
+        let status = unsafe {
+            sys::napi_get_value_string_utf16(
+                self.env,
+                self.value,
+                units.as_mut_ptr(),
+                units.len(),
+                &mut length,
+            )
+        };
+        check_status!(status, "a string was expected")?;
+        buffer.clear();
+        for unit in char::decode_utf16(units[..length].iter().copied()) {
+            match unit {
+                Ok(character) => {
+                    buffer.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+                Err(lone) => {
+                    let unit = lone.unpaired_surrogate();
+                    buffer.extend([
+                        0xe0 | (unit >> 12) as u8,
+                        0x80 | (unit >> 6 & 0x3f) as u8,
+                        0x80 | (unit & 0x3f) as u8,
+                    ]);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn memchr_replacement(text: &[u8]) -> bool {
+    !text.is_ascii() && text.windows(REPLACEMENT.len()).any(|window| window == REPLACEMENT)
+}
+
+/// Makes a JavaScript string of UTF-8 or WTF-8.
+pub fn to_js(env: sys::napi_env, text: &[u8]) -> Result<sys::napi_value> {
+    let mut value = ptr::null_mut();
+    // A length above what isize holds cannot be that of a slice.
+    let length = text.len() as isize;
+    let status = if text.is_ascii() {
+        // Latin-1 is one copy; UTF-8 would be decoded.
+        // SAFETY: pointer and length are those of one slice, which Node copies.
+        unsafe { sys::napi_create_string_latin1(env, text.as_ptr().cast(), length, &mut value) }
+    } else if std::str::from_utf8(text).is_ok() {
+        // SAFETY: as above.
+        unsafe { sys::napi_create_string_utf8(env, text.as_ptr().cast(), length, &mut value) }
+    } else {
+        let units = wtf8_to_utf16(text);
+        let length = units.len() as isize;
+        // SAFETY: as above.
+        unsafe { sys::napi_create_string_utf16(env, units.as_ptr(), length, &mut value) }
+    };
+    check_status!(status, "a string could not be made")?;
+    Ok(value)
+}
+
+#[cold]
+fn wtf8_to_utf16(text: &[u8]) -> Vec<u16> {
+    let mut units = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        match rest {
+            [0xed, second @ 0xa0..=0xbf, third @ 0x80..=0xbf, after @ ..] => {
+                units.push(0xd000 | u16::from(second & 0x3f) << 6 | u16::from(third & 0x3f));
+                rest = after;
+            }
+            _ => {
+                let chunk = rest.utf8_chunks().next().expect("there is text left");
+                if chunk.valid().is_empty() {
+                    units.push(0xfffd);
+                    rest = &rest[chunk.invalid().len().max(1)..];
+                } else {
+                    units.extend(chunk.valid().encode_utf16());
+                    rest = &rest[chunk.valid().len()..];
+                }
+            }
+        }
+    }
+    units
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lone_surrogates_come_back() {
+        let text =
+            [b"a".as_slice(), &[0xed, 0xa0, 0x80], "é𝄞".as_bytes(), &[0xed, 0xbf, 0xbf]].concat();
+        assert_eq!(wtf8_to_utf16(&text), [0x61, 0xd800, 0xe9, 0xd834, 0xdd1e, 0xdfff]);
+        assert_eq!(wtf8_to_utf16(b"a\xff\xed"), [0x61, 0xfffd, 0xfffd]);
+    }
+}

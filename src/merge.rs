@@ -1,0 +1,264 @@
+//! The three-way merge of a session: what a save that started from `base` and ends as `mine` means
+//! for a record that has meanwhile become `theirs`. Pure: knows no backend, no clock, no events.
+//!
+//! For each key, by its value on the three sides:
+//!
+//! | changed by | result |
+//! |---|---|
+//! | one side | that side's |
+//! | both, to the same value | that value |
+//! | both, one of them by deleting it or setting it to null | deleted or null; a conflict |
+//! | both, each to an object | merged by key in the same way |
+//! | both, otherwise | mine; a conflict |
+//!
+//! A value that did not change keeps its text. Keys stand in theirs' order, new ones of mine
+//! after them. Objects more than [`MAX_DEPTH`] levels down are units, like arrays and scalars, and
+//! so are the top-level keys named in `atomic`.
+//!
+//! The session's `cookie` is merged by field and never a conflict: where both changed a field, it
+//! is mine's. Its `expires` and `originalMaxAge` come together from the side that [`Expiry`]
+//! decides for, whatever `atomic` names.
+
+mod expiry;
+mod sides;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::json::{self, Document, Members, Value};
+use expiry::max_age_moved;
+pub use expiry::{Expiry, ExpiryRule, Side};
+use sides::{Equal, Triple, for_each_key, members};
+
+/// Objects this many levels below the session are merged by key; deeper ones are units.
+pub const MAX_DEPTH: usize = 128;
+
+/// Conflicts are listed until their paths take this many bytes: one long key with many keys
+/// beneath it would else take more memory than the session, many times over.
+const MAX_PATH_BYTES: usize = 64 * 1024;
+
+/// The keys that lead to a value, from the top. Each is a JSON string token with its quotes, so
+/// that any key survives.
+pub type Path = Vec<Box<str>>;
+
+/// The outcome of a merge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Merged {
+    /// The merged session's text.
+    pub payload: Vec<u8>,
+    /// When it ends.
+    pub expires: u64,
+    /// Whose `cookie.expires` and `cookie.originalMaxAge` the payload carries.
+    pub cookie: Side,
+    /// Values that both sides had changed. Never empty when there were conflicts, but when the
+    /// paths become very long the rest is only counted.
+    pub conflicts: Vec<Path>,
+    /// How many conflicts are not listed.
+    pub unlisted: usize,
+}
+
+/// The side whose text is not a JSON object, so that nothing can be merged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotMergeable {
+    /// What the save started from.
+    Base,
+    /// The save.
+    Mine,
+    /// The record.
+    Theirs,
+}
+
+impl fmt::Display for NotMergeable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = match self {
+            NotMergeable::Base => "the text that the save started from",
+            NotMergeable::Mine => "the text of the save",
+            NotMergeable::Theirs => "the text of the record",
+        };
+        write!(f, "{side} is not a JSON object")
+    }
+}
+
+impl std::error::Error for NotMergeable {}
+
+/// Merges. `atomic` names top-level keys that are merged as one unit.
+pub fn merge(
+    base: &[u8],
+    mine: &[u8],
+    theirs: &[u8],
+    expiry: Expiry,
+    atomic: &[String],
+) -> Result<Merged, NotMergeable> {
+    let capacity = mine.len() + theirs.len();
+    let base = object(base).ok_or(NotMergeable::Base)?;
+    let mine = object(mine).ok_or(NotMergeable::Mine)?;
+    let theirs = object(theirs).ok_or(NotMergeable::Theirs)?;
+    let [base, mine, theirs] = [&base, &mine, &theirs].map(|document| document.root().members());
+    let (cookie, expires) = expiry.decide(max_age_moved(&base, &theirs));
+    let mut merger = Merger {
+        out: Vec::with_capacity(capacity),
+        path: Vec::new(),
+        atomic,
+        cookie,
+        conflicts: Vec::new(),
+        path_bytes: 0,
+        unlisted: 0,
+    };
+    merger.object(&base, &mine, &theirs);
+    let Merger { out: payload, conflicts, unlisted, .. } = merger;
+    Ok(Merged { payload, expires, cookie, conflicts, unlisted })
+}
+
+/// The paths as one JSON text: `[["cart","a"],["theme"]]`.
+pub fn conflicts_json(conflicts: &[Path]) -> String {
+    let paths: Vec<String> = conflicts.iter().map(|path| format!("[{}]", path.join(","))).collect();
+    format!("[{}]", paths.join(","))
+}
+
+fn object(text: &[u8]) -> Option<Document<'_>> {
+    Document::parse(text).ok().filter(|document| document.root().is_object())
+}
+
+struct Merger<'d> {
+    out: Vec<u8>,
+    /// Key tokens from the top to the object being merged.
+    path: Vec<&'d [u8]>,
+    atomic: &'d [String],
+    cookie: Side,
+    conflicts: Vec<Path>,
+    path_bytes: usize,
+    unlisted: usize,
+}
+
+impl<'d> Merger<'d> {
+    /// Writes the merge of two objects by key.
+    fn object(&mut self, base: &Members<'d>, mine: &Members<'d>, theirs: &Members<'d>) -> Equal {
+        let top = self.path.is_empty();
+        let mut all = Equal { base_mine: true, base_theirs: true, mine_theirs: true };
+        let mut kept_keys = 0;
+        self.out.push(b'{');
+        for_each_key(base, mine, theirs, |member, triple| {
+            kept_keys += usize::from(triple.base.is_some());
+            if top && *member.key == *b"cookie" {
+                self.cookie(member.token, triple);
+                return;
+            }
+            let unit = top && self.atomic.iter().any(|name| name.as_bytes() == &*member.key);
+            let equal = self.member(member.token, triple, unit);
+            all.base_mine &= equal.base_mine;
+            all.base_theirs &= equal.base_theirs;
+            all.mine_theirs &= equal.mine_theirs;
+        });
+        self.out.push(b'}');
+        // The others are gone from both sides.
+        if kept_keys < base.len() {
+            all.base_mine = false;
+            all.base_theirs = false;
+        }
+        all
+    }
+
+    /// Writes the merge of one key, and tells the object around it which sides are equal: asking
+    /// again on every level would take time quadratic in the depth.
+    fn member(&mut self, token: &'d [u8], triple: Triple<'d>, unit: bool) -> Equal {
+        let start = self.begin(token);
+        let objects = triple.objects().filter(|_| !unit && self.path.len() < MAX_DEPTH);
+        let equal = match objects {
+            Some((mine, theirs)) => {
+                let value = self.out.len();
+                self.path.push(token);
+                let base = members(triple.base);
+                let mut equal = self.object(&base, &mine.members(), &theirs.members());
+                self.path.pop();
+                if !triple.base.is_some_and(Value::is_object) {
+                    equal.base_mine = false;
+                    equal.base_theirs = false;
+                }
+                if triple.settled(equal).is_none() {
+                    return equal;
+                }
+                self.out.truncate(value);
+                equal
+            }
+            None => triple.compare(),
+        };
+        let value = triple.settled(equal).unwrap_or_else(|| {
+            self.conflict(token);
+            triple.collided()
+        });
+        self.end(start, value);
+        equal
+    }
+
+    fn cookie(&mut self, token: &'d [u8], triple: Triple<'d>) {
+        let start = self.begin(token);
+        let value = match (triple.mine, triple.theirs) {
+            (Some(mine), Some(theirs)) if mine.is_object() && theirs.is_object() => {
+                let value = self.out.len();
+                if !self.cookie_fields(triple.base, mine, theirs) {
+                    return;
+                }
+                self.out.truncate(value);
+                Some(theirs)
+            }
+            _ => triple.settled(triple.compare()).unwrap_or_else(|| triple.collided()),
+        };
+        self.end(start, value);
+    }
+
+    /// Writes the merge of two cookies. Returns whether it is theirs, text for text.
+    fn cookie_fields(
+        &mut self,
+        base: Option<Value<'d>>,
+        mine: Value<'d>,
+        theirs: Value<'d>,
+    ) -> bool {
+        let base = members(base);
+        let mut all_theirs = true;
+        self.out.push(b'{');
+        for_each_key(&base, &mine.members(), &theirs.members(), |member, triple| {
+            let value = match (&*member.key, self.cookie) {
+                (b"expires" | b"originalMaxAge", Side::Mine) => triple.mine,
+                (b"expires" | b"originalMaxAge", Side::Theirs) => triple.theirs,
+                _ => triple.settled(triple.compare()).unwrap_or(triple.mine),
+            };
+            all_theirs &= value.map(Value::text) == triple.theirs.map(Value::text);
+            let start = self.begin(member.token);
+            self.end(start, value);
+        });
+        self.out.push(b'}');
+        all_theirs
+    }
+
+    /// Writes a key. Returns where the member begins.
+    fn begin(&mut self, token: &[u8]) -> usize {
+        let start = self.out.len();
+        // No value ends with an opening brace.
+        if self.out.last() != Some(&b'{') {
+            self.out.push(b',');
+        }
+        self.out.extend_from_slice(token);
+        self.out.push(b':');
+        start
+    }
+
+    /// Writes a key's value, or takes the key back.
+    fn end(&mut self, start: usize, value: Option<Value<'_>>) {
+        match value {
+            Some(value) => self.out.extend_from_slice(value.text()),
+            None => self.out.truncate(start),
+        }
+    }
+
+    fn conflict(&mut self, token: &'d [u8]) {
+        if self.path_bytes >= MAX_PATH_BYTES {
+            self.unlisted += 1;
+            return;
+        }
+        let path: Path =
+            self.path.iter().chain([&token]).map(|token| json::portable(token)).collect();
+        self.path_bytes += path.iter().map(|key| key.len() + size_of::<Box<str>>()).sum::<usize>();
+        self.conflicts.push(path);
+    }
+}

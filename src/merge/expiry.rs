@@ -1,0 +1,65 @@
+//! Whose expiry a merged session has. Knows the two cookie fields that say when a session ends.
+
+use super::sides::members;
+use crate::json::{Members, Value};
+
+/// Milliseconds by which `originalMaxAge` may drift without anybody having changed it.
+const DRIFT_MS: f64 = 1000.0;
+
+/// How a save wants the expiry of its record to move.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExpiryRule {
+    /// Leave the record's.
+    Keep,
+    /// The later of mine and the record's.
+    Later,
+    /// Mine.
+    Set,
+}
+
+/// One of the two sides of a merge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// The save that is being made.
+    Mine,
+    /// What others have made of the record.
+    Theirs,
+}
+
+/// What is known of the expiry, in absolute milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Expiry {
+    /// How the save wants it to move.
+    pub rule: ExpiryRule,
+    /// What the save asks for.
+    pub mine: u64,
+    /// The record's real one, whatever its text says.
+    pub theirs: u64,
+}
+
+impl Expiry {
+    /// The side that decides, and the expiry.
+    pub(super) fn decide(self, moved_by_theirs: bool) -> (Side, u64) {
+        let side = match self.rule {
+            ExpiryRule::Set => Side::Mine,
+            ExpiryRule::Later if !moved_by_theirs && self.mine > self.theirs => Side::Mine,
+            ExpiryRule::Later | ExpiryRule::Keep => Side::Theirs,
+        };
+        match side {
+            Side::Mine => (side, self.mine),
+            Side::Theirs => (side, self.theirs),
+        }
+    }
+}
+
+/// Whether theirs changed `originalMaxAge`, by more than the setter itself drifts.
+pub(super) fn max_age_moved(base: &Members<'_>, theirs: &Members<'_>) -> bool {
+    let max_age = |session: &Members<'_>| {
+        members(session.get(b"cookie", 0)).get(b"originalMaxAge", 0).and_then(Value::number)
+    };
+    match (max_age(base), max_age(theirs)) {
+        (Some(base), Some(theirs)) => (base - theirs).abs() > DRIFT_MS,
+        (None, None) => false,
+        _ => true,
+    }
+}

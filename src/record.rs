@@ -1,0 +1,81 @@
+//! What a backend keeps for one sid, and how the expiry of a save is decided against it.
+//! Knows nothing of JSON, cookies or any one backend.
+
+use bytes::Bytes;
+
+pub use crate::merge::{ExpiryRule, Side};
+
+/// Milliseconds since the Unix epoch. Every point in time inside the engine is one of these.
+pub type Millis = u64;
+
+/// Changes whenever the payload of a record is written; never because its expiry was moved.
+/// Backends that compare payloads instead leave it 0.
+pub type Version = u64;
+
+/// A record as it was read.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The session's text.
+    pub payload: Bytes,
+    /// When it ends, whatever the text says.
+    pub expires: Millis,
+    /// Whether `expires` has moved away from the `cookie.expires` inside the text.
+    pub moved: bool,
+    /// What the backend compares by.
+    pub version: Version,
+}
+
+/// What a save wants written.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft<'a> {
+    /// The session's text.
+    pub payload: &'a [u8],
+    /// The expiry that the saving side asks for.
+    pub expires: Millis,
+    /// How that expiry is weighed against the record's.
+    pub rule: ExpiryRule,
+    /// As [`Record::moved`], should `expires` be taken.
+    pub moved: bool,
+}
+
+impl Draft<'_> {
+    /// The expiry and the `moved` mark of the record that this draft makes of one that ends at
+    /// `theirs`. A touch may have moved `theirs` at any time, so a backend asks at the moment it
+    /// writes.
+    pub fn settle(&self, theirs: Millis) -> (Millis, bool) {
+        let expires = match self.rule {
+            ExpiryRule::Set => self.expires,
+            ExpiryRule::Keep => theirs,
+            ExpiryRule::Later => self.expires.max(theirs),
+        };
+        (expires, self.moved || expires != self.expires)
+    }
+}
+
+/// What a record must still be for a compare-and-set to write: the version, or the payload where
+/// a backend has no versions. The payload is made only when asked for.
+pub struct Seen<'a> {
+    /// The version read with the record; 0 never matches.
+    pub version: Version,
+    /// The text read with the record.
+    pub payload: &'a dyn Fn() -> Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(rule: ExpiryRule) -> Draft<'static> {
+        Draft { payload: b"{}", expires: 100, rule, moved: false }
+    }
+
+    #[test]
+    fn the_rule_decides_whose_expiry_is_kept() {
+        assert_eq!(draft(ExpiryRule::Set).settle(200), (100, false));
+        assert_eq!(draft(ExpiryRule::Keep).settle(200), (200, true));
+        assert_eq!(draft(ExpiryRule::Keep).settle(50), (50, true));
+        assert_eq!(draft(ExpiryRule::Later).settle(200), (200, true));
+        assert_eq!(draft(ExpiryRule::Later).settle(50), (100, false));
+        assert_eq!(draft(ExpiryRule::Keep).settle(100), (100, false));
+    }
+}

@@ -1,0 +1,292 @@
+//! One open store: what a save means. Checks limits, runs the compare-and-merge loop over whatever
+//! backend there is, and counts. Knows nothing of JavaScript, and nothing of how a backend
+//! keeps its records. docs/consistency.md states the same rules for users.
+
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    backend::{Backend, Count, Gauges, Page, Replaced, Written},
+    error::{Error, Kind, Result},
+    merge::{self, Expiry},
+    options::Options,
+    record::{Draft, ExpiryRule, Millis, Record, Seen, Side, Version},
+};
+
+/// How long a save goes on when other saves keep coming first.
+const SAVE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What an object that is saved was read as.
+pub struct Base<'a> {
+    /// The version of the record it was read from; 0 when it is known to have changed since.
+    pub version: Version,
+    /// Makes its text, only when it is asked for.
+    pub text: &'a dyn Fn() -> Bytes,
+}
+
+/// The outcome of a save.
+#[derive(Debug)]
+pub enum Saved {
+    /// Written as it is.
+    Written(Written),
+    /// Written together with what others had changed.
+    Merged {
+        /// The record that was written.
+        written: Written,
+        /// JSON text of the paths that both sides had changed; empty when there are none.
+        conflicts: String,
+    },
+    /// The session was gone; nothing was written.
+    Gone,
+    /// Its expiry is past; the session was removed.
+    Removed,
+}
+
+/// Counts since the store was opened.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Reads that found a session.
+    pub hits: AtomicU64,
+    /// Reads that found none.
+    pub misses: AtomicU64,
+    /// Saves that were written.
+    pub saves: AtomicU64,
+    /// Saves that were merged with another's.
+    pub merges: AtomicU64,
+    /// Saves in which both sides had changed one value.
+    pub conflicts: AtomicU64,
+    /// Saves that were not written because the session was gone.
+    pub refused: AtomicU64,
+}
+
+/// A store: a backend and the options it was opened with.
+pub struct Store {
+    backend: Arc<dyn Backend>,
+    options: Options,
+    counters: Counters,
+}
+
+impl Store {
+    /// Opens what the options name.
+    pub fn open(options: Options) -> Result<Store> {
+        let backend = (options.backend.open)(&options)
+            .map_err(|error| error.at(options.backend.scheme, "open"))?;
+        Ok(Store { backend, options, counters: Counters::default() })
+    }
+
+    /// Name of the backend.
+    pub fn backend(&self) -> &'static str {
+        self.backend.name()
+    }
+
+    /// See [`Backend::identity`].
+    pub fn identity(&self) -> &str {
+        self.backend.identity()
+    }
+
+    /// The options it was opened with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// What was counted since.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What the backend knows without counting.
+    pub fn gauges(&self) -> Gauges {
+        self.backend.gauges()
+    }
+
+    /// Reads the session of a sid.
+    pub async fn get(&self, sid: &[u8], now: Millis) -> Result<Option<Record>> {
+        let found = self.backend.get(sid, now).wait().await?;
+        match found {
+            Some(_) => self.counters.hits.fetch_add(1, Relaxed),
+            None => self.counters.misses.fetch_add(1, Relaxed),
+        };
+        Ok(found)
+    }
+
+    /// Saves an object that was read from here as `base`, or a new one. Writes it where the record
+    /// is still what it was read as, merges it where others have changed the record since, and
+    /// never brings back a session that is gone.
+    pub async fn save(
+        &self,
+        sid: &[u8],
+        draft: Draft<'_>,
+        base: Option<Base<'_>>,
+        now: Millis,
+    ) -> Result<Saved> {
+        self.check(sid, draft.payload)?;
+        // Kept means unmoved: it is not this save that ends the session.
+        let kept = base.is_some() && draft.rule == ExpiryRule::Keep;
+        if draft.expires <= now && !kept {
+            self.backend.remove(sid).wait().await?;
+            return Ok(Saved::Removed);
+        }
+        let saved = match base {
+            None => Saved::Written(self.backend.put(sid, draft, now).wait().await?),
+            Some(base) => self.save_changes(sid, draft, base, now).await?,
+        };
+        self.tally(&saved);
+        Ok(saved)
+    }
+
+    fn tally(&self, saved: &Saved) {
+        let Counters { saves, merges, conflicts: conflicting, refused, .. } = &self.counters;
+        match saved {
+            Saved::Written(_) => {
+                saves.fetch_add(1, Relaxed);
+            }
+            Saved::Merged { conflicts, .. } => {
+                saves.fetch_add(1, Relaxed);
+                merges.fetch_add(1, Relaxed);
+                conflicting.fetch_add(u64::from(!conflicts.is_empty()), Relaxed);
+            }
+            Saved::Gone => {
+                refused.fetch_add(1, Relaxed);
+            }
+            Saved::Removed => {}
+        }
+    }
+
+    /// The compare-and-merge loop.
+    async fn save_changes(
+        &self,
+        sid: &[u8],
+        mine: Draft<'_>,
+        base: Base<'_>,
+        now: Millis,
+    ) -> Result<Saved> {
+        let seen = Seen { version: base.version, payload: base.text };
+        let compared = self.options.merge.then_some(&seen);
+        let mut theirs = match self.backend.replace(sid, compared, mine, now).wait().await? {
+            Replaced::Written(written) => return Ok(Saved::Written(written)),
+            Replaced::Gone => return Ok(Saved::Gone),
+            Replaced::Changed(record) => record,
+        };
+        let base = (base.text)();
+        let started = Instant::now();
+        loop {
+            let merged = self.merge(&base, mine, &theirs);
+            self.check(sid, &merged.payload)?;
+            let draft = Draft { payload: &merged.payload, ..merged.draft };
+            let payload = || theirs.payload.clone();
+            let seen = Seen { version: theirs.version, payload: &payload };
+            match self.backend.replace(sid, Some(&seen), draft, now).wait().await? {
+                Replaced::Written(written) => {
+                    return Ok(Saved::Merged { written, conflicts: merged.conflicts });
+                }
+                Replaced::Gone => return Ok(Saved::Gone),
+                Replaced::Changed(_) if started.elapsed() > SAVE_DEADLINE => {
+                    return Err(Error::new(
+                        Kind::Conflict,
+                        "other saves of this session kept coming first until the deadline; save it again",
+                    ));
+                }
+                Replaced::Changed(record) => theirs = record,
+            }
+        }
+    }
+
+    fn merge<'a>(&self, base: &[u8], mine: Draft<'a>, theirs: &Record) -> Merge<'a> {
+        let expiry = Expiry { rule: mine.rule, mine: mine.expires, theirs: theirs.expires };
+        match merge::merge(base, mine.payload, &theirs.payload, expiry, &self.options.atomic) {
+            Ok(merged) => Merge {
+                payload: Cow::Owned(merged.payload),
+                draft: match merged.cookie {
+                    // Their expiry is whatever it is by the time of the write: a touch may move it.
+                    Side::Theirs => Draft {
+                        expires: theirs.expires,
+                        rule: ExpiryRule::Keep,
+                        moved: theirs.moved,
+                        ..mine
+                    },
+                    Side::Mine => mine,
+                },
+                conflicts: match merged.conflicts.is_empty() {
+                    true => String::new(),
+                    false => merge::conflicts_json(&merged.conflicts),
+                },
+            },
+            // Not JSON: compared, not merged. The path of the whole is the empty one.
+            Err(_) => Merge {
+                payload: Cow::Borrowed(mine.payload),
+                draft: mine,
+                conflicts: "[[]]".into(),
+            },
+        }
+    }
+
+    /// Moves the expiry of a session, within `touchAfter`; removes the session when the new
+    /// expiry is past. A missing session is fine.
+    pub async fn touch(&self, sid: &[u8], expires: Millis, now: Millis) -> Result<()> {
+        if expires <= now {
+            return self.destroy(sid).await;
+        }
+        let slack = self.options.touch_after_ms;
+        self.backend.touch(sid, expires, slack, now).wait().await.map(drop)
+    }
+
+    /// Removes a session.
+    pub async fn destroy(&self, sid: &[u8]) -> Result<()> {
+        self.backend.remove(sid).wait().await
+    }
+
+    /// One step of a walk over all sessions.
+    pub async fn page(&self, from: u64, now: Millis) -> Result<Page> {
+        self.backend.page(from, now).wait().await
+    }
+
+    /// One step of counting all sessions.
+    pub async fn count(&self, from: u64, now: Millis) -> Result<Count> {
+        self.backend.count(from, now).wait().await
+    }
+
+    /// Removes all sessions.
+    pub async fn clear(&self) -> Result<()> {
+        self.backend.clear().wait().await
+    }
+
+    /// Answers when the backend does.
+    pub async fn ping(&self) -> Result<()> {
+        self.backend.ping().wait().await
+    }
+
+    fn check(&self, sid: &[u8], payload: &[u8]) -> Result<()> {
+        let (max, max_sid) = (self.options.max_session_bytes, self.backend.max_sid_bytes());
+        if sid.len() > max_sid {
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!("this sid has {} bytes, and {max_sid} are allowed", sid.len()),
+            ));
+        }
+        if payload.len() > max {
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!(
+                    "this session has {} bytes, and \"maxSessionBytes\" allows {max}; what was stored before is kept",
+                    payload.len()
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+struct Merge<'a> {
+    payload: Cow<'a, [u8]>,
+    /// Everything but the payload.
+    draft: Draft<'a>,
+    conflicts: String,
+}
