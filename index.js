@@ -107,8 +107,6 @@ class RustStore extends Store {
       backend: engine.backend,
       sessions: await countLive(engine),
       ...engine.stats(),
-      corrupt: engine.corrupt,
-      errors: { ...engine.errors },
       slow: structuredClone(slow)
     }))
   }
@@ -124,6 +122,7 @@ class RustStore extends Store {
   }
 
   close(callback) {
+    checkCallback(callback)
     const state = this[STATE]
     state.closed ??= Promise.allSettled(state.pending).then(() => state.engine.close())
     return answerTo(arguments.length > 0, callback, (answer) => {

@@ -3,13 +3,9 @@
 
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
-const util = require('node:util')
+const flash = require('connect-flash')
 const { Passport, Strategy } = require('passport')
 const { call, dataOf, makeGate, startApp } = require('./flows/app')
-
-// connect-flash 0.1.1 takes util.isArray, which Node 23 removed.
-util.isArray ??= Array.isArray
-const flash = require('connect-flash')
 
 /** Signs in whoever `?user=` names. */
 class ByName extends Strategy {

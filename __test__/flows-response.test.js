@@ -1,4 +1,4 @@
-// What the browser gets: when the response leaves, its cookies, and how errors reach the app.
+// What the browser gets: when the response leaves, its headers, and how errors reach the app.
 'use strict'
 
 const { test } = require('node:test')
@@ -187,6 +187,34 @@ test("callbacks run in their own request's AsyncLocalStorage context", async (t)
   for (const { body } of replies) assert.deepEqual(body, [0, 0, 0, 0, 0])
 })
 
+test('events are told later, in the context of the request whose save they are about', async (t) => {
+  const context = new AsyncLocalStorage()
+  let requests = 0
+  const before = [(_req, _res, next) => context.run(++requests, next)]
+  const app = await startApp(t, { before })
+  const told = []
+  app.store.on('conflict', () => told.push(['conflict', context.getStore()]))
+  app.store.on('gone', () => told.push(['gone', context.getStore()]))
+  const tab = app.browser()
+  const change = (req) => {
+    req.session.theme = context.getStore()
+    req.session.save()
+    assert.deepEqual(told, [])
+  }
+  await tab.run(change)
+  const conflicting = await tab.hold(change)
+  await tab.run(change)
+  await conflicting.finish()
+  await app.quiet()
+  assert.deepEqual(told.splice(0), [['conflict', 2]])
+
+  const refused = await tab.hold(change)
+  await tab.run((req) => call(req.session, 'destroy'))
+  await refused.finish()
+  await app.quiet()
+  assert.deepEqual(told, [['gone', 4]])
+})
+
 test('an app error after the session was changed still saves it and answers', async (t) => {
   const app = await startApp(t)
   const tab = app.browser()
@@ -244,99 +272,4 @@ test('an error thrown in a handler is not answered by the store', async (t) => {
   assert.equal(reply.body.error, 'thrown while the session is loaded')
   assert.equal(app.errors.splice(0).length, 1)
   assert.deepEqual(dataOf(await app.stored(sid)), { user: 'ada' })
-})
-
-test('secure cookies are sent over TLS only, as the proxy tells it', async (t) => {
-  const app = await startApp(t, { session: { cookie: { secure: true, sameSite: 'none' } } })
-  const sign = (req) => {
-    req.session.user = 'ada'
-  }
-  const plain = await app.browser().run(sign)
-  assert.deepEqual(plain.cookies, [])
-
-  const tab = app.browser()
-  const headers = { 'x-forwarded-proto': 'https' }
-  const { cookies } = await tab.run(sign, { headers })
-  assert.equal(cookies[0].secure, true)
-  assert.equal(cookies[0].samesite, 'None')
-  assert.equal(cookies[0].httponly, true)
-  const again = await tab.run((req) => req.session.cookie.data, { headers })
-  assert.equal(again.body.secure, true)
-  assert.equal(again.body.sameSite, 'none')
-})
-
-test("secure: 'auto' goes by the first request of the session, and is kept", async (t) => {
-  const app = await startApp(t, { session: { cookie: { secure: 'auto', sameSite: 'auto' } } })
-  for (const [headers, secure, sameSite] of [
-    [{ 'x-forwarded-proto': 'https' }, true, 'none'],
-    [{}, false, 'lax'],
-  ]) {
-    const tab = app.browser()
-    await tab.run(
-      (req) => {
-        req.session.user = 'ada'
-      },
-      { headers },
-    )
-    const { body } = await tab.run((req) => req.session.cookie.data, { headers })
-    assert.equal(body.secure, secure)
-    assert.equal(body.sameSite, sameSite)
-  }
-})
-
-test('every cookie option comes back as it was set', async (t) => {
-  const cookie = {
-    path: '/run',
-    domain: '127.0.0.1',
-    httpOnly: false,
-    sameSite: 'strict',
-    priority: 'high',
-    partitioned: true,
-    maxAge: 10 * MINUTE,
-  }
-  const app = await startApp(t, { session: { cookie: () => cookie } })
-  const tab = app.browser()
-  const { cookies } = await tab.run((req) => {
-    req.session.user = 'ada'
-  })
-  assert.equal(cookies[0].path, '/run')
-  assert.equal(cookies[0].samesite, 'Strict')
-  assert.equal(cookies[0].httponly, undefined)
-  assert.equal(cookies[0].partitioned, true)
-
-  const { body } = await tab.run((req) => req.session.cookie.data)
-  const { maxAge: originalMaxAge, ...rest } = cookie
-  const { expires, ...found } = body
-  assert.deepEqual(found, { ...rest, originalMaxAge })
-  assert.ok(Math.abs(Date.parse(expires) - Date.now() - originalMaxAge) < MINUTE)
-})
-
-test('what a session may hold comes back as JSON has it', async (t) => {
-  const app = await startApp(t)
-  const tab = app.browser()
-  const data = {
-    text: 'é \u{1f600} \ud800 \0 "\\',
-    numbers: [0, -0, 1.5, 1e21, 5e-324, 9007199254740993],
-    empty: [{}, [], '', null, false],
-    at: new Date(0),
-    missing: undefined,
-    nested: JSON.parse('{"__proto__":{"a":1},"constructor":2}'),
-  }
-  await tab.run((req) => {
-    Object.assign(req.session, data)
-  })
-  const { text } = await tab.run((req) => JSON.stringify(dataOf(req.session)))
-  assert.equal(JSON.parse(text), JSON.stringify(data))
-})
-
-test('the session id may be chosen by the app', async (t) => {
-  let n = 0
-  const app = await startApp(t, { session: { genid: () => `tenant:é/${++n}` } })
-  const tab = app.browser()
-  await tab.run((req) => {
-    req.session.user = 'ada'
-  })
-  assert.equal(tab.sid, 'tenant:é/1')
-  assert.deepEqual(await tab.sees(), { user: 'ada' })
-  assert.deepEqual(await call(app.store, 'ids'), ['tenant:é/1'])
 })

@@ -7,12 +7,23 @@ const assert = require('node:assert/strict')
 const { once } = require('node:events')
 const { Server } = require('socket.io')
 const { io: connect } = require('socket.io-client')
-const { call, dataOf, fakeClock, makeGate, startApp, MINUTE, SECOND } = require('./flows/app')
+const {
+  call,
+  dataOf,
+  fakeClock,
+  makeGate,
+  startApp,
+  HOUR,
+  MINUTE,
+  PATIENCE,
+  SECOND,
+} = require('./flows/app')
 
 /** An app with socket.io on its server, `onSocket(socket)` for each connection. */
 async function startSockets(t, onSocket, options) {
   const app = await startApp(t, options)
-  const io = new Server(app.server)
+  // Both ends take Date.now for their heartbeat, and some tests move it.
+  const io = new Server(app.server, { pingInterval: HOUR })
   io.engine.use(app.session)
   io.on('connection', onSocket)
   const clients = []
@@ -44,6 +55,9 @@ async function signedIn(t, data, onSocket, options) {
   return { app, tab, sid: tab.sid }
 }
 
+/** Emits an event and answers with what its acknowledgement was given. */
+const ask = (socket, ...event) => socket.timeout(PATIENCE).emitWithAck(...event)
+
 /** The recipe of socket.io's documentation: reload before each event, save after it. */
 function reloadAndSave(socket) {
   const { request } = socket
@@ -65,14 +79,14 @@ for (const transport of ['websocket', 'polling']) {
   test(`${transport}: an event sees the session as it is now, and saves it`, async (t) => {
     const { app, tab } = await signedIn(t, { user: 'ada', cart: {} }, reloadAndSave)
     const socket = await app.connect(tab, transport)
-    assert.deepEqual(await socket.emitWithAck('add', 'bread'), { bread: 1 })
+    assert.deepEqual(await ask(socket, 'add', 'bread'), { bread: 1 })
     await tab.run((req) => {
       assert.deepEqual(req.session.cart, { bread: 1 })
       req.session.cart.milk = 1
       req.session.user = 'grace'
     })
-    assert.equal(await socket.emitWithAck('who'), 'grace')
-    assert.deepEqual(await socket.emitWithAck('add', 'bread'), { bread: 2, milk: 1 })
+    assert.equal(await ask(socket, 'who'), 'grace')
+    assert.deepEqual(await ask(socket, 'add', 'bread'), { bread: 2, milk: 1 })
     assert.deepEqual(await tab.sees(), { user: 'grace', cart: { bread: 2, milk: 1 } })
     await app.quiet()
     assert.deepEqual(app.conflicts, [])
@@ -81,7 +95,7 @@ for (const transport of ['websocket', 'polling']) {
   test(`${transport}: signing out ends the socket at its next event, and stays`, async (t) => {
     const { app, tab, sid } = await signedIn(t, { user: 'ada', cart: {} }, reloadAndSave)
     const socket = await app.connect(tab, transport)
-    await socket.emitWithAck('add', 'bread')
+    await ask(socket, 'add', 'bread')
     await tab.run((req) => call(req.session, 'destroy'))
 
     const ended = once(socket, 'disconnect')
@@ -103,11 +117,11 @@ for (const transport of ['websocket', 'polling']) {
     await tab.run((req) => {
       req.session.theme = 'dark'
     })
-    await socket.emitWithAck('seen', 1)
+    await ask(socket, 'seen', 1)
     await tab.run((req) => {
       req.session.language = 'en'
     })
-    await socket.emitWithAck('seen', 2)
+    await ask(socket, 'seen', 2)
     const expected = { user: 'ada', theme: 'dark', language: 'en', seen: 2 }
     assert.deepEqual(await tab.sees(), expected)
     await app.quiet()
@@ -124,7 +138,7 @@ for (const transport of ['websocket', 'polling']) {
     })
     const socket = await app.connect(tab, transport)
     await tab.run((req) => call(req.session, 'destroy'))
-    await socket.emitWithAck('seen')
+    await ask(socket, 'seen')
     socket.disconnect()
     assert.equal(await app.stored(sid), undefined)
     await app.quiet()
@@ -146,7 +160,7 @@ test('events of two tabs at once, and a page, all add to one cart', async (t) =>
     })
   })
   const [first, second] = [await app.connect(tab), await app.connect(tab)]
-  const adding = [first.emitWithAck('add', 'bread'), second.emitWithAck('add', 'milk')]
+  const adding = [ask(first, 'add', 'bread'), ask(second, 'add', 'milk')]
   await Promise.all([gates.bread.arrived, gates.milk.arrived])
   await tab.run((req) => {
     req.session.cart.apples = 1
@@ -178,11 +192,11 @@ test('an open socket that saves neither shortens nor brings back its session', a
   clock.forward(50 * SECOND)
   await tab.sees()
   clock.forward(20 * SECOND)
-  await socket.emitWithAck('seen', 1)
+  await ask(socket, 'seen', 1)
   clock.forward(39 * SECOND)
   assert.deepEqual(dataOf(await app.stored(sid)), { user: 'ada', seen: 1 })
   clock.forward(SECOND)
-  await socket.emitWithAck('seen', 2)
+  await ask(socket, 'seen', 2)
   assert.equal(await app.stored(sid), undefined)
   await app.quiet()
   assert.deepEqual(app.gone, [sid])

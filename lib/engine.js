@@ -20,10 +20,17 @@ const REMOVED = 3
 
 /** The options as JSON text; what JSON cannot say becomes an object of one key. */
 function optionsText(options) {
-  return JSON.stringify(options, (_key, value) => {
+  const { serializer } = options
+  const plain = { ...options }
+  if (typeof serializer === 'object' && serializer !== null) {
+    // Its methods may be inherited, or not enumerable as those of JSON itself.
+    plain.serializer = { stringify: serializer.stringify, parse: serializer.parse }
+  }
+  return JSON.stringify(plain, (_key, value) => {
     if (typeof value === 'function') return { function: true }
     if (typeof value === 'number' && !Number.isFinite(value)) return { number: String(value) }
     if (typeof value === 'bigint' || typeof value === 'symbol') return { number: String(value) }
+    if (typeof value === 'string' && !value.isWellFormed()) return { number: 'a lone surrogate' }
     return value
   })
 }
@@ -43,6 +50,8 @@ class Engine {
     const serializer = options.serializer ?? JSON
     this.parse = (text) => serializer.parse(text)
     this.stringify = (session) => serializer.stringify(session)
+    this.hits = 0
+    this.misses = 0
     this.corrupt = 0
     this.errors = {}
   }
@@ -51,9 +60,15 @@ class Engine {
   get(sid) {
     const key = toKey(sid)
     const text = native.get(this.handle, key, Date.now())
-    if (text === undefined) return undefined
+    if (text === undefined) {
+      this.misses++
+      return undefined
+    }
     if (out[STATUS] === FAILED) throw fromEngine(text)
-    return this.revive(key, text, out[VERSION], out[NUMBER])
+    const session = this.revive(key, text, out[VERSION], out[NUMBER])
+    if (session === undefined) this.misses++
+    else this.hits++
+    return session
   }
 
   /** A session from its text, with a base; undefined and an event where the text is none. */
@@ -138,7 +153,7 @@ class Engine {
     const now = Date.now()
     const { expires, rule } = wanted(session, this.ttl, base, now)
     if (rule === KEEP) return
-    this.check(native.touch(this.handle, key, expires, now))
+    this.check(native.touch(this.handle, key, expires, rule, now))
   }
 
   destroy(sid) {
@@ -172,7 +187,9 @@ class Engine {
   }
 
   stats() {
-    return JSON.parse(this.check(native.stats(this.handle)))
+    const { hits, misses, corrupt } = this
+    const stats = JSON.parse(this.check(native.stats(this.handle)))
+    return { ...stats, hits, misses, corrupt, errors: { ...this.errors } }
   }
 
   close() {

@@ -65,6 +65,8 @@ function wanted(session, ttl, base, now) {
   let rule = LATER
   if (base === undefined || isMaxAgeMoved(base.originalMaxAge, cookie?.originalMaxAge)) rule = SET
   else if (told && date === base.expires) rule = KEEP
+  // Moved into the past. One that was moved ahead, and that time has overtaken, was not.
+  else if (told && date <= now && date < base.expires) rule = SET
   return { expires, moved: false, rule }
 }
 

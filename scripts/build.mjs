@@ -93,7 +93,7 @@ export async function build() {
   }
   // As old as the sources it was made from: one that is edited during a build must count as newer.
   // Cargo itself may have written the lock file, at once.
-  const made = new Date(Math.max(started, newest(['Cargo.lock'])))
+  const made = new Date(Math.ceil(Math.max(started, newest(['Cargo.lock']))))
   fs.utimesSync(path.join(root, addonFile()), made, made)
   say(`Built ${addonFile()} in ${Math.round((Date.now() - started) / 1000)} s.`)
 }

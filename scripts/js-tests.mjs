@@ -1,11 +1,12 @@
 // Runs the JavaScript test files on one Node.js, and counts what was passed and skipped.
-// Used for the Node.js that runs `npm test`, and by test-nodes.mjs for the others.
+// Used for the Node.js that runs `npm test`, and by test-nodes.mjs for the others. By itself
+// (`node scripts/js-tests.mjs`) it expects what is there to be installed and built.
 import './node-version.mjs'
 import util from 'node:util'
-import { Failure, filesIn, isCI, run, say } from './tools.mjs'
+import { Failure, filesIn, isCI, run, say, script } from './tools.mjs'
 
 // A file that does not end by itself is a failure of the store: it must not keep a process alive.
-const MINUTES = 5
+const MINUTES = 3
 
 /**
  * Resolves a note for the summary. `node`: the executable. `filters`: parts of file names, all
@@ -29,3 +30,7 @@ export async function jsTests({ node = process.execPath, filters = [], show = tr
   if (isCI && left) throw new Failure(`With CI=true no test may be skipped, but ${left} were.`)
   return `${passed} passed${left ? `, ${left} skipped` : ''}, ${files.length} files`
 }
+
+script(import.meta.url, async () => {
+  say(await jsTests({ filters: process.argv.slice(2) }))
+})

@@ -19,7 +19,7 @@ use std::{future::Future, pin::Pin};
 
 use crate::{
     error::Result,
-    record::{Draft, Millis, Record, Seen, Version},
+    record::{Draft, Millis, Record, Seen, Touch, Version},
 };
 
 /// An answer that is there now, or one that is on its way. In-process backends answer `Ready`,
@@ -127,9 +127,9 @@ pub trait Backend: Send + Sync {
         now: Millis,
     ) -> Answer<Replaced>;
 
-    /// Moves the expiry of a record, unless it would move by less than `slack` ms. `false` when
-    /// there is no such record.
-    fn touch(&self, sid: &[u8], expires: Millis, slack: Millis, now: Millis) -> Answer<bool>;
+    /// Moves the expiry of a record where [`Touch::moves`] says so. `false` when there is no such
+    /// record.
+    fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<bool>;
 
     /// Removes a record; none there is fine.
     fn remove(&self, sid: &[u8]) -> Answer<()>;

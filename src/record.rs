@@ -52,6 +52,29 @@ impl Draft<'_> {
     }
 }
 
+/// How a touch wants the expiry of a record to move.
+#[derive(Clone, Copy, Debug)]
+pub struct Touch {
+    /// The expiry that is asked for.
+    pub expires: Millis,
+    /// [`ExpiryRule::Later`]: never to an earlier time.
+    pub rule: ExpiryRule,
+    /// A move by less than this many ms is not worth a write.
+    pub slack: Millis,
+}
+
+impl Touch {
+    /// Whether a record that ends at `theirs` is to be moved.
+    pub fn moves(&self, theirs: Millis) -> bool {
+        let earlier = self.expires <= theirs;
+        match self.rule {
+            ExpiryRule::Keep => false,
+            ExpiryRule::Later if earlier => false,
+            ExpiryRule::Later | ExpiryRule::Set => self.expires.abs_diff(theirs) >= self.slack,
+        }
+    }
+}
+
 /// What a record must still be for a compare-and-set to write: the version, or the payload where
 /// a backend has no versions. The payload is made only when asked for.
 pub struct Seen<'a> {

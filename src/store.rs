@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Kind, Result},
     merge::{self, Expiry},
     options::Options,
-    record::{Draft, ExpiryRule, Millis, Record, Seen, Side, Version},
+    record::{Draft, ExpiryRule, Millis, Record, Seen, Side, Touch, Version},
 };
 
 /// How long a save goes on when other saves keep coming first.
@@ -53,10 +53,6 @@ pub enum Saved {
 /// Counts since the store was opened.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Reads that found a session.
-    pub hits: AtomicU64,
-    /// Reads that found none.
-    pub misses: AtomicU64,
     /// Saves that were written.
     pub saves: AtomicU64,
     /// Saves that were merged with another's.
@@ -109,12 +105,8 @@ impl Store {
 
     /// Reads the session of a sid.
     pub async fn get(&self, sid: &[u8], now: Millis) -> Result<Option<Record>> {
-        let found = self.backend.get(sid, now).wait().await?;
-        match found {
-            Some(_) => self.counters.hits.fetch_add(1, Relaxed),
-            None => self.counters.misses.fetch_add(1, Relaxed),
-        };
-        Ok(found)
+        self.check_sid(sid)?;
+        self.backend.get(sid, now).wait().await
     }
 
     /// Saves an object that was read from here as `base`, or a new one. Writes it where the record
@@ -127,10 +119,12 @@ impl Store {
         base: Option<Base<'_>>,
         now: Millis,
     ) -> Result<Saved> {
-        self.check(sid, draft.payload)?;
-        // Kept means unmoved: it is not this save that ends the session.
-        let kept = base.is_some() && draft.rule == ExpiryRule::Keep;
-        if draft.expires <= now && !kept {
+        self.check_sid(sid)?;
+        self.check_size(draft.payload)?;
+        // An expiry that is kept, or one that time has overtaken since it was moved ahead, does not
+        // end a session that others keep alive.
+        let decides = base.is_none() || draft.rule == ExpiryRule::Set;
+        if draft.expires <= now && decides {
             self.backend.remove(sid).wait().await?;
             return Ok(Saved::Removed);
         }
@@ -179,7 +173,7 @@ impl Store {
         let started = Instant::now();
         loop {
             let merged = self.merge(&base, mine, &theirs);
-            self.check(sid, &merged.payload)?;
+            self.check_size(&merged.payload)?;
             let draft = Draft { payload: &merged.payload, ..merged.draft };
             let payload = || theirs.payload.clone();
             let seen = Seen { version: theirs.version, payload: &payload };
@@ -199,19 +193,16 @@ impl Store {
         }
     }
 
-    fn merge<'a>(&self, base: &[u8], mine: Draft<'a>, theirs: &Record) -> Merge<'a> {
+    fn merge<'a>(&self, base: &[u8], mine: Draft<'a>, theirs: &'a Record) -> Merge<'a> {
+        // Their expiry is whatever it is by the time of the write: a touch may move it.
+        let with_their_expiry =
+            Draft { expires: theirs.expires, rule: ExpiryRule::Keep, moved: theirs.moved, ..mine };
         let expiry = Expiry { rule: mine.rule, mine: mine.expires, theirs: theirs.expires };
         match merge::merge(base, mine.payload, &theirs.payload, expiry, &self.options.atomic) {
             Ok(merged) => Merge {
                 payload: Cow::Owned(merged.payload),
                 draft: match merged.cookie {
-                    // Their expiry is whatever it is by the time of the write: a touch may move it.
-                    Side::Theirs => Draft {
-                        expires: theirs.expires,
-                        rule: ExpiryRule::Keep,
-                        moved: theirs.moved,
-                        ..mine
-                    },
+                    Side::Theirs => with_their_expiry,
                     Side::Mine => mine,
                 },
                 conflicts: match merged.conflicts.is_empty() {
@@ -219,27 +210,41 @@ impl Store {
                     false => merge::conflicts_json(&merged.conflicts),
                 },
             },
-            // Not JSON: compared, not merged. The path of the whole is the empty one.
+            // Text that is not JSON is one unit. What is not changed leaves theirs alone, and
+            // where both are, the path of the whole is the empty one.
+            Err(_) if mine.payload == base => Merge {
+                payload: Cow::Borrowed(&theirs.payload),
+                draft: Draft { moved: true, ..mine },
+                conflicts: String::new(),
+            },
             Err(_) => Merge {
                 payload: Cow::Borrowed(mine.payload),
                 draft: mine,
-                conflicts: "[[]]".into(),
+                conflicts: if *theirs.payload == *base { String::new() } else { "[[]]".into() },
             },
         }
     }
 
-    /// Moves the expiry of a session, within `touchAfter`; removes the session when the new
-    /// expiry is past. A missing session is fine.
-    pub async fn touch(&self, sid: &[u8], expires: Millis, now: Millis) -> Result<()> {
-        if expires <= now {
+    /// Moves the expiry of a session, unless by less than `touchAfter`. One that is set into the
+    /// past removes the session. A missing session is fine.
+    pub async fn touch(
+        &self,
+        sid: &[u8],
+        expires: Millis,
+        rule: ExpiryRule,
+        now: Millis,
+    ) -> Result<()> {
+        self.check_sid(sid)?;
+        if expires <= now && rule == ExpiryRule::Set {
             return self.destroy(sid).await;
         }
-        let slack = self.options.touch_after_ms;
-        self.backend.touch(sid, expires, slack, now).wait().await.map(drop)
+        let touch = Touch { expires, rule, slack: self.options.touch_after_ms };
+        self.backend.touch(sid, touch, now).wait().await.map(drop)
     }
 
     /// Removes a session.
     pub async fn destroy(&self, sid: &[u8]) -> Result<()> {
+        self.check_sid(sid)?;
         self.backend.remove(sid).wait().await
     }
 
@@ -263,24 +268,29 @@ impl Store {
         self.backend.ping().wait().await
     }
 
-    fn check(&self, sid: &[u8], payload: &[u8]) -> Result<()> {
-        let (max, max_sid) = (self.options.max_session_bytes, self.backend.max_sid_bytes());
-        if sid.len() > max_sid {
-            return Err(Error::new(
-                Kind::TooLarge,
-                format!("this sid has {} bytes, and {max_sid} are allowed", sid.len()),
-            ));
+    fn check_sid(&self, sid: &[u8]) -> Result<()> {
+        let max = self.backend.max_sid_bytes();
+        if sid.len() <= max {
+            return Ok(());
         }
-        if payload.len() > max {
-            return Err(Error::new(
-                Kind::TooLarge,
-                format!(
-                    "this session has {} bytes, and \"maxSessionBytes\" allows {max}; what was stored before is kept",
-                    payload.len()
-                ),
-            ));
+        Err(Error::new(
+            Kind::TooLarge,
+            format!("this sid has {} bytes, and {max} are allowed", sid.len()),
+        ))
+    }
+
+    fn check_size(&self, payload: &[u8]) -> Result<()> {
+        let max = self.options.max_session_bytes;
+        if payload.len() <= max {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::new(
+            Kind::TooLarge,
+            format!(
+                "this session has {} bytes, and \"maxSessionBytes\" allows {max}; what was stored before is kept",
+                payload.len()
+            ),
+        ))
     }
 }
 

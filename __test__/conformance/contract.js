@@ -147,7 +147,8 @@ module.exports = (row) => {
     const args = await new Promise((resolve) => store.get('b', (...all) => resolve(all)))
     assert.deepEqual([args[0], args[1]], [null, undefined])
     assert.deepEqual(await heard, ['b', bad])
-    assert.ok((await store.stats()).corrupt >= 1)
+    const { corrupt, hits, misses } = await store.stats()
+    assert.deepEqual([corrupt, hits, misses], [1, 0, 1], 'a get that found none is a miss')
 
     heard = once(store, 'corrupt')
     assert.deepEqual(Object.keys(await store.all()).sort(), ['a', 'c'])
@@ -161,6 +162,15 @@ module.exports = (row) => {
     await store.set('b', h.plain({ n: 2 }))
     assert.equal((await store.get('b')).n, 2, 'a new session takes the place of a corrupt record')
   })
+
+  for (const wrong of [undefined, null, 42, Buffer.from('{}'), Promise.resolve('{}')]) {
+    const what = wrong instanceof Promise ? 'a promise' : (wrong?.constructor.name ?? wrong)
+    rule(`serializer: one that stringifies to ${what} is cb(err), nothing stored`, async (ctx) => {
+      const store = await ctx.open({ serializer: { stringify: () => wrong, parse: JSON.parse } })
+      await assert.rejects(store.set('a', {}), h.storeError('ERR_STORE_DECODE', 'set'))
+      assert.equal(await store.length(), 0)
+    })
+  }
 
   rule('size: over maxSessionBytes is ERR_STORE_TOO_LARGE, the old record kept', async (ctx) => {
     const store = await ctx.open({ maxSessionBytes: 1000 })
@@ -260,6 +270,20 @@ module.exports = (row) => {
     assert.deepEqual(seen, ['a'])
     assert.equal((await store.get('a')).n, 1)
   })
+
+  rule(
+    'prototype: a Proxy of a store, and an object made from it, work as it does',
+    async (ctx) => {
+      const store = await ctx.open()
+      for (const front of [new Proxy(store, {}), Object.create(store)]) {
+        await front.set('a', h.plain({ n: 1 }))
+        assert.equal((await front.get('a')).n, 1)
+        assert.equal(await front.length(), 1)
+        await front.destroy('a')
+        assert.equal(await store.get('a'), undefined)
+      }
+    },
+  )
 
   rule('express-session: a Store, with createSession, load and regenerate', async ({ open }) => {
     const store = await open()

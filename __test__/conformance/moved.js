@@ -248,6 +248,27 @@ module.exports = (row) => {
     }
   })
 
+  for (const method of ['set', 'touch']) {
+    rule(`moved: ahead, and overtaken by time, is not "into the past" (${method})`, async (ctx) => {
+      // An event stream under `rolling`: express-session touches it as its headers leave, and
+      // saves or touches it when it ends, maybe after that expiry. The app never ended the
+      // session, and other requests kept it alive.
+      const { time, store, other, start, mine, theirs, minute } = await scene(ctx)
+      await time.until(start + minute)
+      mine.touch()
+      await time.until(start + 3 * minute)
+      theirs.touch()
+      await other.touch('a', theirs)
+      await time.until(start + 6 * minute)
+      mine.n = 2
+      await store[method]('a', mine)
+      const got = await store.get('a')
+      assert.equal(got?.n, method === 'set' ? 2 : 1)
+      assert.ok(Date.parse(got.cookie.expires) > Date.now())
+      await time.livesUntil(store, 'a', start + 7 * minute, 'touched by the other request')
+    })
+  }
+
   rule('moved: by the app alone, without originalMaxAge: the later one', async (ctx) => {
     const { time, store, start, mine, minute } = await scene(ctx)
     mine.cookie._expires = new Date(start + 6 * minute)

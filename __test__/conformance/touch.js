@@ -242,6 +242,22 @@ module.exports = (row) => {
     await time.livesUntil(store, 'a', start + 5 * time.minute, 'remembered by the other request')
   })
 
+  rule("touch: a stale request does not move another's later expiry back", async (ctx) => {
+    const time = ctx.clock()
+    const [store, other] = await ctx.pair()
+    const start = Date.now()
+    await h.seed(store, 'a', { n: 1 }, 4 * time.minute)
+    const slow = await h.load(store, 'a')
+    const quick = await h.load(other, 'a')
+    await time.until(start + time.minute)
+    slow.touch()
+    await time.until(start + 2 * time.minute)
+    quick.touch()
+    await other.touch('a', quick)
+    await store.touch('a', slow)
+    await time.livesUntil(store, 'a', start + 6 * time.minute, 'touched by the other request')
+  })
+
   rule('touchAfter: skips touches that move the expiry by less', async ({ open, clock }) => {
     const time = clock()
     const store = await open({ touchAfter: time.seconds(2) })

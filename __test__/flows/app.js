@@ -1,5 +1,5 @@
-// A real Express app with sessions, for tests of flows: browsers that visit it, requests that can
-// be held at a point, a clock that can be moved. Must know nothing of how a store works inside.
+// A real Express app with sessions, for tests of flows, and a clock that can be moved. Must know
+// nothing of how a store works inside.
 'use strict'
 
 const assert = require('node:assert/strict')
@@ -8,6 +8,7 @@ const http = require('node:http')
 const { promisify } = require('node:util')
 const express = require('express')
 const session = require('express-session')
+const { Browser, dataOf, makeGate, PATIENCE } = require('./browser')
 
 const SECRET = 'flows'
 const SECOND = 1000
@@ -31,135 +32,9 @@ function fakeClock(t) {
   return { forward: (ms) => t.mock.timers.tick(ms) }
 }
 
-/** A point where a handler waits: `await gate.pass()` there, `arrived` and `open()` in the test. */
-function makeGate() {
-  const gate = {}
-  gate.arrived = new Promise((resolve) => {
-    gate.pass = () => {
-      resolve()
-      return gate.opened
-    }
-  })
-  gate.opened = new Promise((resolve) => {
-    gate.open = resolve
-  })
-  return gate
-}
-
 /** `req.session.save()` and its like as a promise; rejects with what the callback was given. */
 function call(target, method, ...args) {
   return promisify(target[method]).apply(target, args)
-}
-
-/** What the app put on a session, without express-session's `cookie`. */
-function dataOf(sessionObject) {
-  if (sessionObject == null) return null
-  const { cookie: _cookie, ...data } = JSON.parse(JSON.stringify(sessionObject))
-  return data
-}
-
-/** One cookie jar. Requests are sent at once, over a connection of their own each. */
-class Browser {
-  /** `forgets: false` sends cookies past their time too, as a client may. */
-  constructor(app, { forgets = true } = {}) {
-    this.app = app
-    this.forgets = forgets
-    this.jar = new Map()
-  }
-
-  /** The signed session cookie, parsed: `value` and its attributes in lower case. */
-  get cookie() {
-    return this.jar.get('connect.sid')
-  }
-
-  get sid() {
-    const value = this.cookie && decodeURIComponent(this.cookie.value)
-    return value?.slice(2, value.lastIndexOf('.'))
-  }
-
-  /** Another browser that holds the same cookies now, and keeps them whatever happens here. */
-  copy() {
-    const copy = new Browser(this.app, { forgets: false })
-    copy.jar = new Map(this.jar)
-    return copy
-  }
-
-  cookieHeader() {
-    const live = [...this.jar.values()].filter(
-      ({ expires }) => !this.forgets || !expires || Date.parse(expires) > Date.now(),
-    )
-    return live.map(({ name, value }) => `${name}=${value}`).join('; ')
-  }
-
-  /** Sends a request and answers with `{ status, headers, text, body, cookies }`. */
-  request(path, { method = 'GET', headers = {}, onHead } = {}) {
-    return new Promise((resolve, reject) => {
-      const cookie = this.cookieHeader()
-      const options = { method, agent: false, headers: { ...headers, ...(cookie && { cookie }) } }
-      const outgoing = http.request(this.app.origin + path, options, (incoming) => {
-        const reply = { status: incoming.statusCode, headers: incoming.headers, text: '' }
-        reply.cookies = (incoming.headers['set-cookie'] ?? []).map((line) => this.keep(line))
-        onHead?.(reply)
-        incoming.setEncoding('utf8')
-        incoming.on('data', (chunk) => {
-          reply.text += chunk
-        })
-        incoming.on('error', reject)
-        incoming.on('end', () => {
-          const isJson = /json/.test(incoming.headers['content-type'])
-          reply.body = isJson ? JSON.parse(reply.text) : reply.text
-          resolve(reply)
-        })
-      })
-      outgoing.on('error', reject)
-      outgoing.end()
-    })
-  }
-
-  /** What a browser does with a `Set-Cookie` line. */
-  keep(line) {
-    const [pair, ...attributes] = line.split('; ')
-    const cut = pair.indexOf('=')
-    const cookie = { name: pair.slice(0, cut), value: pair.slice(cut + 1) }
-    for (const attribute of attributes) {
-      const [name, value = true] = attribute.split('=')
-      cookie[name.toLowerCase()] = value
-    }
-    const isOver = cookie.expires && Date.parse(cookie.expires) <= Date.now()
-    if (isOver && this.forgets) this.jar.delete(cookie.name)
-    else this.jar.set(cookie.name, cookie)
-    return cookie
-  }
-
-  /** A request whose handler is the given function; what it returns is the reply's body. */
-  run(handler, options) {
-    return this.request(this.app.route(handler), options)
-  }
-
-  /**
-   * A request that has read its session and now waits before its handler; answers when it waits.
-   * `finish()` lets the handler run and answers with the reply.
-   */
-  async hold(handler, options) {
-    const gate = makeGate()
-    const reply = this.run(async (req, res) => {
-      await gate.pass()
-      return handler(req, res)
-    }, options)
-    await Promise.race([gate.arrived, reply])
-    return {
-      finish() {
-        gate.open()
-        return reply
-      },
-    }
-  }
-
-  /** What the next request of this browser finds in its session. */
-  async sees() {
-    const { body } = await this.run((req) => dataOf(req.session))
-    return body
-  }
 }
 
 /**
@@ -221,8 +96,28 @@ async function startApp(t, options = {}) {
   return app
 }
 
+/** An app, and a browser whose session there holds `data`. */
+async function signedIn(t, data, options) {
+  const app = await startApp(t, options)
+  const tab = app.browser()
+  await tab.run((req) => {
+    Object.assign(req.session, structuredClone(data))
+  })
+  return { app, tab, sid: tab.sid }
+}
+
+/** Nothing is left of the session, and `refused` saves of it were told of. */
+async function assertGone({ app, sid }, refused) {
+  assert.equal(await app.stored(sid), undefined)
+  await app.quiet()
+  assert.deepEqual(app.gone, Array(refused).fill(sid))
+  assert.equal((await app.store.stats()).refused, refused)
+}
+
 module.exports = {
   startApp,
+  assertGone,
+  signedIn,
   openStore,
   fakeClock,
   makeGate,
@@ -234,4 +129,5 @@ module.exports = {
   MINUTE,
   HOUR,
   DAY,
+  PATIENCE,
 }

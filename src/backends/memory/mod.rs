@@ -25,7 +25,7 @@ use crate::{
     backend::{Answer, Backend, Count, Gauges, Page, Replaced, Written},
     error::{Error, Kind, Result},
     options::Options,
-    record::{Draft, Millis, Record, Seen},
+    record::{Draft, Millis, Record, Seen, Touch},
 };
 
 mod cell;
@@ -335,22 +335,23 @@ impl Backend for Memory {
         Replaced::Written(Written { version, evicted: self.make_room(hash, false, now) }).into()
     }
 
-    fn touch(&self, sid: &[u8], expires: Millis, slack: Millis, now: Millis) -> Answer<bool> {
+    fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<bool> {
         self.named.store(now, Relaxed);
         let hash = self.hash(sid);
         let shard = self.shard(hash).read();
         let Some(cell) = shard.find(hash, sid).filter(|cell| cell.is_live(now)) else {
             return false.into();
         };
-        if expires.abs_diff(cell.expires()) < slack {
+        if !touch.moves(cell.expires()) {
             return true.into();
         }
-        cell.touch(expires);
-        let is_earlier = due_second(expires) < cell.due();
+        cell.touch(touch.expires);
+        let due = due_second(touch.expires);
+        let is_earlier = due < cell.due();
         drop(shard);
         if is_earlier {
             self.shard(hash).write().reindex(hash, sid);
-            self.first_due.fetch_min(due_second(expires), Relaxed);
+            self.first_due.fetch_min(due, Relaxed);
         }
         true.into()
     }
