@@ -153,7 +153,8 @@ class Engine {
     const now = Date.now()
     const { expires, rule } = wanted(session, this.ttl, base, now)
     if (rule === KEEP) return
-    this.check(native.touch(this.handle, key, expires, rule, now))
+    const version = base === undefined ? -1 : base.version
+    this.check(native.touch(this.handle, key, expires, rule, version, base?.text, now))
   }
 
   destroy(sid) {

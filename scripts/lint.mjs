@@ -4,10 +4,12 @@ import { checkRust } from './build.mjs'
 import { install } from './setup.mjs'
 import { exists, Failure, isCI, run, Steps, script, tool } from './tools.mjs'
 
+const colors = `--colors=${process.stdout.isTTY ? 'force' : 'off'}`
 const locked = isCI ? ['--locked'] : []
 const cargo = (args, env) => run('cargo', args, { show: true, env })
 const fuzz = ['--manifest-path', 'fuzz/Cargo.toml']
 const hasFuzz = exists('fuzz/Cargo.toml')
+const fuzzLocked = exists('fuzz/Cargo.lock') ? locked : []
 
 const steps = {
   'rustfmt, to correct: cargo fmt': async () => [
@@ -15,7 +17,9 @@ const steps = {
     ...(hasFuzz ? [await cargo(['fmt', '--check', ...fuzz])] : []),
   ],
   'biome, to correct: npm run format': async () => [
-    await tool('@biomejs/biome/bin/biome', ['ci', '--error-on-warnings', '.'], { show: true }),
+    await tool('@biomejs/biome/bin/biome', ['ci', colors, '--error-on-warnings', '.'], {
+      show: true,
+    }),
   ],
   tsc: async () => [await tool('typescript/bin/tsc', ['-p', '__test__/types'], { show: true })],
   clippy: async () => [
@@ -28,18 +32,10 @@ const steps = {
   ],
 }
 if (hasFuzz) {
+  // Running them needs nightly Rust; that they compile can be seen without.
+  const shared = [...fuzz, '--target-dir', 'target']
   steps['fuzz targets'] = async () => [
-    await cargo([
-      'clippy',
-      '--quiet',
-      ...fuzz,
-      '--target-dir',
-      'target',
-      ...locked,
-      '--',
-      '-D',
-      'warnings',
-    ]),
+    await cargo(['clippy', '--quiet', ...shared, ...fuzzLocked, '--', '-D', 'warnings']),
   ]
 }
 

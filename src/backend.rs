@@ -67,6 +67,15 @@ pub enum Replaced {
     Gone,
 }
 
+/// The outcome of a touch.
+#[derive(Debug)]
+pub enum Touched {
+    /// The expiry is where it should be, or there is no such record.
+    Done,
+    /// The record is another than [`Touch::seen`]; nothing was done.
+    Changed(Record),
+}
+
 /// Sids and records from one step of a walk.
 #[derive(Debug, Default)]
 pub struct Page {
@@ -127,9 +136,8 @@ pub trait Backend: Send + Sync {
         now: Millis,
     ) -> Answer<Replaced>;
 
-    /// Moves the expiry of a record where [`Touch::moves`] says so. `false` when there is no such
-    /// record.
-    fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<bool>;
+    /// Moves the expiry of a record where [`Touch::moves`] says so. No such record is fine.
+    fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<Touched>;
 
     /// Removes a record; none there is fine.
     fn remove(&self, sid: &[u8]) -> Answer<()>;

@@ -110,6 +110,16 @@ pub fn merge(
     Ok(Merged { payload, expires, cookie, conflicts, unlisted })
 }
 
+/// Whether the cookie of `theirs` has another `originalMaxAge` than that of `base`, by more than
+/// the setter itself drifts. Text that is no JSON object has none.
+pub fn is_max_age_moved(base: &[u8], theirs: &[u8]) -> bool {
+    let (base, theirs) = (object(base), object(theirs));
+    let [base, theirs] = [&base, &theirs].map(|session| {
+        session.as_ref().map(|session| session.root().members()).unwrap_or_default()
+    });
+    max_age_moved(&base, &theirs)
+}
+
 /// The paths as one JSON text: `[["cart","a"],["theme"]]`.
 pub fn conflicts_json(conflicts: &[Path]) -> String {
     let paths: Vec<String> = conflicts.iter().map(|path| format!("[{}]", path.join(","))).collect();

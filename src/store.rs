@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    backend::{Backend, Count, Gauges, Page, Replaced, Written},
+    backend::{Backend, Count, Gauges, Page, Replaced, Touched, Written},
     error::{Error, Kind, Result},
     merge::{self, Expiry},
     options::Options,
@@ -232,14 +232,22 @@ impl Store {
         sid: &[u8],
         expires: Millis,
         rule: ExpiryRule,
+        base: Option<Base<'_>>,
         now: Millis,
     ) -> Result<()> {
         self.check_sid(sid)?;
         if expires <= now && rule == ExpiryRule::Set {
             return self.destroy(sid).await;
         }
-        let touch = Touch { expires, rule, slack: self.options.touch_after_ms };
-        self.backend.touch(sid, touch, now).wait().await.map(drop)
+        let seen = base.as_ref().map(|base| base.version);
+        let touch = Touch { expires, rule, slack: self.options.touch_after_ms, seen };
+        let touched = self.backend.touch(sid, touch, now).wait().await?;
+        let (Touched::Changed(theirs), Some(base)) = (touched, base) else { return Ok(()) };
+        // Who changed originalMaxAge decides about the expiry ("do not remember me").
+        if rule == ExpiryRule::Later && merge::is_max_age_moved(&(base.text)(), &theirs.payload) {
+            return Ok(());
+        }
+        self.backend.touch(sid, Touch { seen: None, ..touch }, now).wait().await.map(drop)
     }
 
     /// Removes a session.

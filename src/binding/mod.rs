@@ -286,23 +286,28 @@ pub fn save(
     save_with(env, handle, sid, payload, draft, Some(base), now)
 }
 
-/// Moves the expiry of a session. `rule` as in [`save`].
+/// Moves the expiry of a session. `rule` and the base as in [`save`]; without a base, its version
+/// is -1.
 #[napi]
+#[allow(clippy::too_many_arguments)] // as `save`
 pub fn touch(
     env: Env,
     handle: Handle<'_>,
     sid: Text,
     expires: f64,
     rule: u32,
+    base_version: f64,
+    base_text: Text,
     now: f64,
 ) -> Result<Raw> {
+    let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
+    let base = (base_version >= 0.0).then_some(Base { version: base_version as u64, text: &text });
+    let (expires, now) = (millis(expires), millis(now));
     operate(
         env,
         handle,
         "touch",
-        |store| {
-            lend(sid, |sid| settle(store.touch(sid, millis(expires), to_rule(rule), millis(now))))
-        },
+        |store| lend(sid, |sid| settle(store.touch(sid, expires, to_rule(rule), base, now))),
         |()| Ok(undefined()),
     )
 }

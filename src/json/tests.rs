@@ -182,6 +182,7 @@ fn a_surrogate_in_bytes_is_the_same_as_its_escape() {
     assert!(same(b"\"\xED\xA0\xBD\"", br#""\ud83d""#));
     assert!(same(b"\"\xED\xA0\xBD\\ude00\"", "\"😀\"".as_bytes()));
     assert!(same(b"\"\\ud83d\xED\xB8\x80\"", "\"😀\"".as_bytes()));
+    assert!(same(b"\"\xED\xA0\xBD\xED\xB8\x80\"", "\"😀\"".as_bytes()));
     assert!(!same(b"\"\xED\xA0\xBD\"", br#""\ud83e""#));
 }
 

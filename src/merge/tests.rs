@@ -127,6 +127,24 @@ fn text_and_order_stay_as_they_stand() {
 }
 
 #[test]
+fn keys_stand_in_theirs_order_also_where_theirs_changed_nothing_that_mine_did_not() {
+    check(
+        r#"{"o":{"x":1,"y":1,"z":1}}"#,
+        r#"{"o":{"z":2,"y":1}}"#,
+        r#"{"o":{"y":1,"z":1}}"#,
+        r#"{"o":{"y":1,"z":2}}"#,
+        "[]",
+    );
+    check(
+        r#"{"o":{"x":1}}"#,
+        r#"{"o":{"k":{"m":1},"x":1}}"#,
+        r#"{"o":{"x":1,"k":{}}}"#,
+        r#"{"o":{"x":1,"k":{"m":1}}}"#,
+        "[]",
+    );
+}
+
+#[test]
 fn keys_of_every_kind_survive() {
     let text = r#"{"__proto__":1,"\ud800":1,"":1,"a\"b":1,"\u0000":1}"#;
     let mine = text.replace(":1", ":2");

@@ -22,7 +22,7 @@ use self::{
     shard::Shard,
 };
 use crate::{
-    backend::{Answer, Backend, Count, Gauges, Page, Replaced, Written},
+    backend::{Answer, Backend, Count, Gauges, Page, Replaced, Touched, Written},
     error::{Error, Kind, Result},
     options::Options,
     record::{Draft, Millis, Record, Seen, Touch},
@@ -335,15 +335,18 @@ impl Backend for Memory {
         Replaced::Written(Written { version, evicted: self.make_room(hash, false, now) }).into()
     }
 
-    fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<bool> {
+    fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<Touched> {
         self.named.store(now, Relaxed);
         let hash = self.hash(sid);
         let shard = self.shard(hash).read();
         let Some(cell) = shard.find(hash, sid).filter(|cell| cell.is_live(now)) else {
-            return false.into();
+            return Touched::Done.into();
         };
+        if touch.seen.is_some_and(|seen| seen != cell.version()) {
+            return Touched::Changed(cell.record()).into();
+        }
         if !touch.moves(cell.expires()) {
-            return true.into();
+            return Touched::Done.into();
         }
         cell.touch(touch.expires);
         let due = due_second(touch.expires);
@@ -353,7 +356,7 @@ impl Backend for Memory {
             self.shard(hash).write().reindex(hash, sid);
             self.first_due.fetch_min(due, Relaxed);
         }
-        true.into()
+        Touched::Done.into()
     }
 
     fn remove(&self, sid: &[u8]) -> Answer<()> {
