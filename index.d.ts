@@ -1,7 +1,6 @@
 import { EventEmitter } from 'node:events'
 
 /** What a store keeps for one sid: express-session's `SessionData`, or any object. */
-// biome-ignore lint/suspicious/noExplicitAny: a session holds whatever the app puts there
 export type AnySession = Record<string, any>
 
 /** Called once with the outcome of an operation. */
@@ -137,7 +136,10 @@ export class RustStore<T extends object = AnySession> extends EventEmitter {
   all(options: { as: 'array' }): Promise<(T & { id: string })[]>
   all(options: { as?: 'object' }): Promise<Record<string, T>>
   all(callback: ((error: any, sessions?: any) => void) | undefined): void
-  all(options: { as?: 'array' | 'object' }, callback: ((error: any, sessions?: any) => void) | undefined): void
+  all(
+    options: { as?: 'array' | 'object' },
+    callback: ((error: any, sessions?: any) => void) | undefined,
+  ): void
 
   length(): Promise<number>
   length(callback: ((error: any, length?: number) => void) | undefined): void
@@ -169,8 +171,14 @@ export class RustStore<T extends object = AnySession> extends EventEmitter {
   /** express-session's: `get`, then `createSession`. */
   load(sid: string, callback: (error: any, session?: any) => any): void
 
-  on<E extends keyof RustStoreEvents>(event: E, listener: (...args: RustStoreEvents[E]) => void): this
+  on<E extends keyof RustStoreEvents>(
+    event: E,
+    listener: (...args: RustStoreEvents[E]) => void,
+  ): this
   on(event: string | symbol, listener: (...args: any[]) => void): this
-  once<E extends keyof RustStoreEvents>(event: E, listener: (...args: RustStoreEvents[E]) => void): this
+  once<E extends keyof RustStoreEvents>(
+    event: E,
+    listener: (...args: RustStoreEvents[E]) => void,
+  ): this
   once(event: string | symbol, listener: (...args: any[]) => void): this
 }

@@ -7,7 +7,15 @@ const { performance } = require('node:perf_hooks')
 const { RustStoreError } = require('./lib/errors')
 const { Engine } = require('./lib/engine')
 const { moveBase } = require('./lib/base')
-const { answerTo, checkCallback, later, nextTurn, now, promised, setImmediate } = require('./lib/answer')
+const {
+  answerTo,
+  checkCallback,
+  later,
+  nextTurn,
+  now,
+  promised,
+  setImmediate,
+} = require('./lib/answer')
 
 // express-session is an optional peer: @fastify/session needs none of its classes.
 function findStore() {
@@ -34,7 +42,7 @@ class RustStore extends Store {
       engine: new Engine(checkOptions(options), (...event) => announce(this, ...event)),
       closed: undefined,
       pending: new Set(),
-      slow: {}
+      slow: {},
     }
     Object.defineProperty(this, STATE, { value: state })
   }
@@ -59,27 +67,38 @@ class RustStore extends Store {
   // An answer later than the call.
 
   destroy(sid, callback) {
-    return defer(this, 'destroy', arguments.length > 1, callback, ({ engine }) => engine.destroy(sid))
+    return defer(this, 'destroy', arguments.length > 1, callback, ({ engine }) =>
+      engine.destroy(sid),
+    )
   }
 
   all(options, callback) {
     const hasOptions = typeof options === 'object' && options !== null
     const given = arguments.length > (hasOptions ? 1 : 0)
     const as = (hasOptions ? options.as : undefined) ?? 'object'
-    return defer(this, 'all', given, hasOptions ? callback : (callback ?? options), async ({ engine }) => {
-      if (as !== 'object' && as !== 'array') {
-        throw new RustStoreError('ERR_STORE_CONFIG', `"as" must be "object" or "array"; got ${String(as)}`)
-      }
-      // No prototype: a sid may be "__proto__".
-      const sessions = as === 'array' ? [] : Object.create(null)
-      for await (const page of pages(engine)) {
-        for (const [sid, session] of page) {
-          if (as === 'object') sessions[sid] = session
-          else sessions.push(Object.hasOwn(session, 'id') ? session : Object.assign(session, { id: sid }))
+    return defer(
+      this,
+      'all',
+      given,
+      hasOptions ? callback : (callback ?? options),
+      async ({ engine }) => {
+        if (as !== 'object' && as !== 'array') {
+          throw new RustStoreError(
+            'ERR_STORE_CONFIG',
+            `"as" must be "object" or "array"; got ${String(as)}`,
+          )
         }
-      }
-      return sessions
-    })
+        // No prototype: a sid may be "__proto__". An id that is not enumerable: it is not saved.
+        const sessions = as === 'array' ? [] : Object.create(null)
+        for await (const page of pages(engine)) {
+          for (const [sid, session] of page) {
+            if (as === 'object') sessions[sid] = session
+            else sessions.push(withId(session, sid))
+          }
+        }
+        return sessions
+      },
+    )
   }
 
   ids(callback) {
@@ -107,7 +126,7 @@ class RustStore extends Store {
       backend: engine.backend,
       sessions: await countLive(engine),
       ...engine.stats(),
-      slow: structuredClone(slow)
+      slow: structuredClone(slow),
     }))
   }
 
@@ -161,7 +180,7 @@ function checkOptions(options) {
   if (typeof options === 'string') return { url: options }
   if (typeof options === 'object' && options !== null && !Array.isArray(options)) return options
   throw new RustStoreError('ERR_STORE_CONFIG', 'RustStore takes a URL or an object of options', {
-    operation: 'open'
+    operation: 'open',
   })
 }
 
@@ -171,7 +190,7 @@ function open(store, operation) {
   if (state.closed !== undefined) {
     throw state.engine.failure(
       new RustStoreError('ERR_STORE_CLOSED', `${operation}: the store was closed`),
-      operation
+      operation,
     )
   }
   return state
@@ -233,7 +252,7 @@ function defer(store, operation, given, callback, task) {
       (error) => {
         finish(state, operation, started, running)
         fail(store, operation, error, answer)
-      }
+      },
     )
   })
 }
@@ -246,6 +265,12 @@ function finish(state, operation, started, running) {
   times.count++
   times.totalMs += ms
   times.maxMs = Math.max(times.maxMs, ms)
+}
+
+/** A session with its sid as `id`, unless it has an id of its own. */
+function withId(session, sid) {
+  if (Object.hasOwn(session, 'id')) return session
+  return Object.defineProperty(session, 'id', { value: sid, configurable: true, writable: true })
 }
 
 /** Pages of all sessions, one in each turn of the event loop. */
@@ -280,7 +305,7 @@ function needsExpressSession(operation) {
   return new RustStoreError(
     'ERR_STORE_UNSUPPORTED',
     `${operation}: install express-session, whose classes this needs`,
-    { operation }
+    { operation },
   )
 }
 

@@ -10,15 +10,7 @@ const os = require('node:os')
 const path = require('node:path')
 const { promisify } = require('node:util')
 const Fastify = require('fastify')
-const {
-  Browser,
-  call,
-  fakeClock,
-  makeGate,
-  openStore,
-  startApp,
-  MINUTE,
-} = require('./flows/app')
+const { Browser, call, fakeClock, makeGate, openStore, startApp, MINUTE } = require('./flows/app')
 
 const root = path.join(__dirname, '..')
 

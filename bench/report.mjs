@@ -80,6 +80,16 @@ function table(head, rows) {
     .join('\n')
 }
 
+const DISTURBED = `Other programs were running: the processes waited for the CPU. Times and their ratios are too
+large or too small by chance; of this run, only the CPU ratios say something. Run it again when the
+machine is quiet.`
+
+/** What runs on one thread without a pause takes as much CPU as time, unless it has to wait. */
+function isDisturbed(timed) {
+  const waiting = timed.filter(({ mainThread, cpu }) => mainThread.rust > cpu.rust * 1.15)
+  return waiting.length * 3 > timed.length
+}
+
 export function terminal(results, machine) {
   const parts = [machine, table(HEAD, results.map(cells))]
   const timed = results.filter((result) => result.mainThread)
@@ -88,13 +98,15 @@ export function terminal(results, machine) {
     parts.push(
       'Main-thread time per operation (event-loop utilisation) / CPU of all threads',
       table(
-        ['', ...names.map(([, label]) => label), '', '', ''].slice(0, names.length + 1),
-        timed.map(({ title, sessions, mainThread, cpu }) => [
+        ['', ...names.map(([, label]) => label), 'CPU to MemoryStore'],
+        timed.map(({ title, sessions, mainThread, cpu, cpuRatio }) => [
           `${title}, ${sessionsText(sessions)}`,
           ...names.map(([name]) => `${amount(mainThread[name])} / ${amount(cpu[name])}`),
+          times(cpuRatio),
         ]),
       ),
     )
+    if (isDisturbed(timed)) parts.push(DISTURBED)
   }
   const delays = results.filter(({ runs }) => runs?.idle)
   for (const { title, runs } of delays) {

@@ -2,8 +2,8 @@
 // Plain text, no library; colours that hold on a light and on a dark page.
 import { sessionsText, times } from './report.mjs'
 
-const WIDTH = 860
-const LEFT = 330
+const WIDTH = 900
+const LEFT = 400
 const RIGHT = 70
 const ROW = 34
 const BAR = 11
@@ -61,7 +61,7 @@ function rowOf({ title, sessions, ratios }, top, x) {
   const name = `${title}, ${sessionsText(sessions)}`.replace('event-loop delay', 'loop delay')
   const parts = [
     `
-  <text x="${LEFT - 62}" y="${top + 17}" text-anchor="end">${escaped(name)}</text>`,
+  <text x="${LEFT - 46}" y="${top + 17}" text-anchor="end">${escaped(name)}</text>`,
   ]
   PEERS.forEach((peer, i) => {
     const ratio = ratios[peer]

@@ -109,11 +109,12 @@ class Engine {
       cause = thrown
     }
     if (typeof text === 'string') return text
-    const why = cause instanceof Error ? cause.message : `it is ${session === null ? 'null' : typeof session}`
+    const why =
+      cause instanceof Error ? cause.message : `it is ${session === null ? 'null' : typeof session}`
     throw new RustStoreError(
       'ERR_STORE_DECODE',
       `the session cannot be turned into text: ${why}; what was stored before is kept`,
-      { cause }
+      { cause },
     )
   }
 
@@ -130,7 +131,10 @@ class Engine {
     if (status === GONE || status === REMOVED) return
     // What was merged in is not in this object: its next save starts from its own text.
     const version = status === MERGED ? 0 : out[VERSION]
-    setBase(session, new Base(this.place, key, text, version, session.cookie, session.cookie?.expires))
+    setBase(
+      session,
+      new Base(this.place, key, text, version, session.cookie, session.cookie?.expires),
+    )
     if (news === undefined) return
     const [conflicts, ...evicted] = news
     if (conflicts !== '') this.announce('conflict', key, JSON.parse(conflicts))
@@ -207,7 +211,9 @@ class Engine {
     const told =
       error instanceof RustStoreError
         ? error
-        : new RustStoreError('ERR_STORE_INTERNAL', error?.message ?? String(error), { cause: error })
+        : new RustStoreError('ERR_STORE_INTERNAL', error?.message ?? String(error), {
+            cause: error,
+          })
     told.backend ||= this.backend
     told.operation = operation
     this.errors[told.code] = (this.errors[told.code] ?? 0) + 1

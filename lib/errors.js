@@ -15,7 +15,7 @@ class RustStoreError extends Error {
 Object.defineProperty(RustStoreError.prototype, 'name', {
   value: 'RustStoreError',
   configurable: true,
-  writable: true
+  writable: true,
 })
 
 /** The error that the engine described as JSON text. */
@@ -23,7 +23,7 @@ function fromEngine(text) {
   const { code, message, cause, ...where } = JSON.parse(text)
   return new RustStoreError(code, message, {
     ...where,
-    cause: cause === null ? undefined : new Error(cause)
+    cause: cause === null ? undefined : new Error(cause),
   })
 }
 

@@ -32,7 +32,7 @@ function ttlMs(ttl, session) {
   if (typeof seconds !== 'number' || Number.isNaN(seconds)) {
     throw new RustStoreError(
       'ERR_STORE_CONFIG',
-      `the function "ttl" must return a number of seconds; got ${String(seconds)}`
+      `the function "ttl" must return a number of seconds; got ${String(seconds)}`,
     )
   }
   return seconds * 1000

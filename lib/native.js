@@ -12,7 +12,7 @@ function load() {
       'ERR_STORE_UNSUPPORTED',
       `rust-session-store has no binary here for ${process.platform} ${process.arch} on Node ${process.versions.node}: ` +
         'install it again without --omit=optional, or run "npm run build" where it is developed',
-      { operation: 'open', cause }
+      { operation: 'open', cause },
     )
   }
 }

@@ -24,15 +24,21 @@ mod sides;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{fmt, thread};
 
 use crate::json::{self, Document, Members, Value};
 use expiry::max_age_moved;
 pub use expiry::{Expiry, ExpiryRule, Side};
 use sides::{Equal, Triple, for_each_key, members};
 
-/// Objects this many levels below the session are merged by key; deeper ones are units.
-pub const MAX_DEPTH: usize = 128;
+/// Objects this many levels below the session are merged by key; deeper ones are units. Half of
+/// what `JSON.stringify` can write before it throws.
+pub const MAX_DEPTH: usize = 2000;
+
+/// Levels that are merged on one stack, and bytes of such a stack. A level takes about 1.3 KiB in a
+/// release build, and several times that in a debug build.
+const LEVELS_PER_STACK: usize = 100;
+const STACK_BYTES: usize = 4 << 20;
 
 /// Conflicts are listed until their paths take this many bytes: one long key with many keys
 /// beneath it would else take more memory than the session, many times over.
@@ -169,6 +175,21 @@ impl<'d> Merger<'d> {
         all
     }
 
+    /// Writes the merge of two objects beneath a key. Goes on with a stack of its own every so many
+    /// levels: the thread that called may have a small one.
+    fn beneath(&mut self, base: Option<Value<'d>>, mine: Value<'d>, theirs: Value<'d>) -> Equal {
+        let levels = self.path.len();
+        let mut merge = || self.object(&members(base), &mine.members(), &theirs.members());
+        if !levels.is_multiple_of(LEVELS_PER_STACK) {
+            return merge();
+        }
+        thread::scope(|scope| {
+            let deeper = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, merge);
+            let merged = deeper.expect("the system has room for one more thread").join();
+            merged.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
     /// Writes the merge of one key, and tells the object around it which sides are equal: asking
     /// again on every level would take time quadratic in the depth.
     fn member(&mut self, token: &'d [u8], triple: Triple<'d>, unit: bool) -> Equal {
@@ -178,8 +199,7 @@ impl<'d> Merger<'d> {
             Some((mine, theirs)) => {
                 let value = self.out.len();
                 self.path.push(token);
-                let base = members(triple.base);
-                let mut equal = self.object(&base, &mine.members(), &theirs.members());
+                let mut equal = self.beneath(triple.base, mine, theirs);
                 self.path.pop();
                 if !triple.base.is_some_and(Value::is_object) {
                     equal.base_mine = false;

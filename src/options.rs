@@ -45,7 +45,7 @@ pub struct Options {
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
     Text,
-    /// Seconds above zero, or a function that the binding keeps.
+    /// Seconds, at least a millisecond of them, or a function that the binding keeps.
     Ttl,
     /// Seconds, zero included.
     Seconds,
@@ -61,7 +61,7 @@ impl Form {
     fn wanted(self) -> &'static str {
         match self {
             Form::Text => "a string",
-            Form::Ttl => "a number of seconds above 0, or a function that returns one",
+            Form::Ttl => "a number of seconds, 0.001 or more, or a function that returns one",
             Form::Seconds => "a number of seconds, 0 or more",
             Form::Count => "a whole number, 1 or more",
             Form::Switch => "true or false",
@@ -180,7 +180,7 @@ fn check(name: &str, form: Form, value: &Value) -> Result<()> {
     let fits = match (form, value) {
         (Form::Text, Value::String(_)) | (Form::Switch, Value::Bool(_)) => true,
         (Form::Ttl, Value::Number(_)) => {
-            value.as_f64().is_some_and(|seconds| seconds > 0.0 && seconds <= MAX_SECONDS)
+            value.as_f64().is_some_and(|seconds| (0.001..=MAX_SECONDS).contains(&seconds))
         }
         (Form::Ttl, value) => is_function(value),
         (Form::Seconds, Value::Number(_)) => {
@@ -299,7 +299,7 @@ mod tests {
     fn wrong_forms() {
         assert_eq!(
             refusal(r#"{"ttl":{"number":"NaN"}}"#),
-            "\"ttl\" must be a number of seconds above 0, or a function that returns one; got NaN"
+            "\"ttl\" must be a number of seconds, 0.001 or more, or a function that returns one; got NaN"
         );
         assert!(refusal(r#"{"max":1.5}"#).ends_with("got 1.5"));
         assert!(refusal(r#"{"merge":"yes"}"#).ends_with("got a string"));

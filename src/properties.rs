@@ -19,7 +19,14 @@ use model::{Json, Refused, Text};
 
 /// The parser of options answers or refuses; it never panics.
 pub fn options(data: &[u8]) {
-    let _ = data;
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let url = serde_json::json!({ "url": format!("memory:{text}") }).to_string();
+    for json in [text, &url] {
+        if let Ok(options) = crate::options::Options::parse(json) {
+            assert!(options.ttl_ms > 0 && options.max_session_bytes > 0);
+            assert!(options.max != Some(0) && options.max_bytes != Some(0));
+        }
+    }
 }
 
 /// The reader of records, on the bytes themselves and on JSON made from them.

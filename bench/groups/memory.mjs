@@ -78,7 +78,7 @@ async function interleave(children, rounds, args) {
 }
 
 function speedResults(plan, sessions, measured) {
-  const times = (name) => measured[name].map(({ wall }) => wall)
+  const times = (name, part = 'wall') => measured[name].map((figure) => figure[part])
   const all = (part) =>
     Object.fromEntries(
       Object.keys(measured).map((name) => [name, median(measured[name].map((f) => f[part]))]),
@@ -92,6 +92,7 @@ function speedResults(plan, sessions, measured) {
     mainThread: all('active'),
     cpu: all('cpu'),
     ratios: Object.fromEntries(PEERS.map((name) => [name, pairedRatio(times(name), times(OURS))])),
+    cpuRatio: pairedRatio(times('memory', 'cpu'), times(OURS, 'cpu')),
     target: plan.least && { against: plan.against, least: plan.least },
   }
   if (plan.least) result.target.value = result.ratios[plan.against]

@@ -53,6 +53,12 @@ pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         return Ok(Memory::start(format!("memory:\0{}", NEXT.fetch_add(1, Relaxed)), bounds));
     }
+    if options.place.starts_with('/') {
+        return Err(Error::new(
+            Kind::Config,
+            "\"url\" must be \"memory:\" or \"memory:NAME\", without slashes",
+        ));
+    }
     let prefix = options.prefix.as_deref().unwrap_or("");
     let identity = format!("memory:{}\0{prefix}", options.place);
     match NAMED.entry(identity.clone()) {
