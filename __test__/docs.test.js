@@ -30,7 +30,7 @@ const next = {
 const expected = {
   'You were here': /You were here 1 times \/ You were here 2 times/,
   'report()': /a \{\}\n\{ sessions: 1, hits: 0, misses: 0 \}/,
-  'new Gauge': /session_store\{figure="misses"\} 1\n/,
+  'new Gauge': /session_store_events_total\{event="misses"\} 1\n/,
 }
 
 for (const page of pages.filter((name) => name.endsWith('.md'))) {

@@ -216,7 +216,7 @@ test('the recipe for prom-client shows what happened', async (t) => {
   const metrics = await register.getMetricsAsJSON()
   const shown = {}
   for (const { values } of metrics) {
-    for (const { labels, value } of values) shown[labels.figure] = value
+    for (const { labels, value } of values) shown[labels.figure ?? labels.event] = value
   }
   const { bytes, ...counts } = shown
   assert.ok(bytes > 0)
@@ -233,6 +233,6 @@ test('the recipe for prom-client shows what happened', async (t) => {
     corrupt: 0,
     ERR_STORE_TOO_LARGE: 1,
   })
-  assert.match(await register.metrics(), /session_store\{figure="hits"\} 4/)
+  assert.match(await register.metrics(), /session_store_events_total\{event="hits"\} 4/)
   register.clear()
 })

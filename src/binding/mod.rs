@@ -1,35 +1,31 @@
-//! The functions that index.js calls: text and numbers in, text and numbers out. The only module
-//! that names Node-API, and the only one with `unsafe`. Knows how an answer is told to JavaScript,
-//! never what it should be.
+//! The functions that index.js calls: text and numbers in, text and numbers out. `src/binding` is
+//! the only module that names Node-API, and the only one with `unsafe`. Knows which operation is
+//! asked for, never what it should do.
 //!
 //! Free functions with a handle, since a call to a method of a napi class costs ten times as much
-//! before it does anything. Each leaves a status in the handle's array; [`FAILED`] comes with the
-//! error as JSON text in place of the result. Nothing here throws for a failed operation: what
-//! would throw is a fault of index.js.
+//! before it does anything. Nothing here throws for a failed operation: what would throw is a fault
+//! of index.js.
 
 // In a test build the macro registers nothing with Node, so that nothing is called.
 #![cfg_attr(test, allow(dead_code))]
 
+mod answer;
 mod handle;
 mod text;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    ptr,
-    task::{Context, Poll, Waker},
-};
-
 use bytes::Bytes;
-use napi::{
-    Env, Result,
-    bindgen_prelude::{FromNapiValue, ToNapiValue, TypeName, Unknown, ValidateNapiValue},
-    check_status, sys,
-};
+use napi::{Env, JsValue, Result, bindgen_prelude::Unknown};
 use napi_derive::napi;
 use serde_json::json;
 
-use self::{handle::Handle, text::Text};
+use self::{
+    answer::{
+        DONE, GONE, MERGED, NUMBER, REMOVED, Raw, STATUS, VERSION, array, error_json, number,
+        operate, settle, undefined,
+    },
+    handle::Handle,
+    text::Text,
+};
 use crate::{
     backend::Page,
     error::{Error, Kind},
@@ -37,108 +33,6 @@ use crate::{
     record::{Draft, ExpiryRule, Millis, Record},
     store::{Base, Saved, Store},
 };
-
-// Elements of the array of numbers.
-const STATUS: usize = 0;
-const VERSION: usize = 1;
-/// Where a read or a step says when the session ends, or where the walk goes on.
-const NUMBER: usize = 2;
-
-// What STATUS says; index.js has the same.
-const FAILED: f64 = -1.0;
-const DONE: f64 = 0.0;
-const MERGED: f64 = 1.0;
-const GONE: f64 = 2.0;
-const REMOVED: f64 = 3.0;
-
-/// A value made by hand.
-pub struct Raw(sys::napi_value);
-
-impl ToNapiValue for Raw {
-    unsafe fn to_napi_value(_: sys::napi_env, value: Self) -> Result<sys::napi_value> {
-        Ok(value.0)
-    }
-}
-
-impl TypeName for Text {
-    fn type_name() -> &'static str {
-        "String"
-    }
-
-    fn value_type() -> napi::ValueType {
-        napi::ValueType::String
-    }
-}
-
-impl ValidateNapiValue for Text {}
-
-impl FromNapiValue for Text {
-    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
-        Ok(Text::new(env, value))
-    }
-}
-
-/// Runs an operation whose backend answers inside the call.
-fn settle<T>(future: impl Future<Output = crate::error::Result<T>>) -> crate::error::Result<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result,
-        Poll::Pending => {
-            Err(Error::new(Kind::Internal, "the backend did not answer inside the call"))
-        }
-    }
-}
-
-fn undefined() -> Raw {
-    // A null pointer is what Node-API returns as undefined.
-    Raw(ptr::null_mut())
-}
-
-/// Runs one operation on the store and tells how it ended.
-fn operate<T>(
-    env: Env,
-    handle: Handle<'_>,
-    operation: &'static str,
-    run: impl FnOnce(&Store) -> crate::error::Result<T>,
-    tell: impl FnOnce(T) -> Result<Raw>,
-) -> Result<Raw> {
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        handle.with(|store| run(store).map_err(|error| error.at(store.backend(), operation)))
-    }));
-    handle.set(STATUS, DONE);
-    match outcome {
-        Ok(Some(Ok(done))) => tell(done),
-        Ok(Some(Err(error))) => failure(env, handle, error),
-        Ok(None) => {
-            failure(env, handle, Error::new(Kind::Closed, "the store was closed").at("", operation))
-        }
-        Err(_) => failure(
-            env,
-            handle,
-            Error::new(
-                Kind::Internal,
-                "a fault of rust-session-store; please report it with the text on stderr",
-            )
-            .at("", operation),
-        ),
-    }
-}
-
-fn failure(env: Env, handle: Handle<'_>, error: Error) -> Result<Raw> {
-    handle.set(STATUS, FAILED);
-    text::to_js(env.raw(), error_json(&error).as_bytes()).map(Raw)
-}
-
-fn error_json(error: &Error) -> String {
-    json!({
-        "code": error.kind().code(),
-        "message": error.to_string(),
-        "backend": error.backend(),
-        "operation": error.operation(),
-        "retryable": error.kind().retryable(),
-        "cause": std::error::Error::source(error).map(ToString::to_string),
-    })
-    .to_string()
-}
 
 /// A time of JavaScript's; one before 1970 is 1970, one that is no number too.
 fn millis(ms: f64) -> Millis {
@@ -170,7 +64,6 @@ fn lend<R>(
 /// Opens a store. Returns `[handle, facts]`, or the error as JSON text.
 #[napi]
 pub fn open(env: Env, options: String, out: Unknown<'_>) -> Result<Raw> {
-    use napi::JsValue;
     let opened =
         Options::parse(&options).map_err(|error| error.at("", "open")).and_then(Store::open);
     let store = match opened {
@@ -404,25 +297,4 @@ pub fn stats(env: Env, handle: Handle<'_>) -> Result<Raw> {
 #[napi]
 pub fn close(handle: Handle<'_>) {
     drop(handle.close());
-}
-
-fn number(env: Env, number: f64) -> Result<sys::napi_value> {
-    let mut value = ptr::null_mut();
-    // SAFETY: `value` is a live local.
-    let status = unsafe { sys::napi_create_double(env.raw(), number, &mut value) };
-    check_status!(status, "a number could not be made")?;
-    Ok(value)
-}
-
-fn array(env: Env, values: &[sys::napi_value]) -> Result<Raw> {
-    let mut array = ptr::null_mut();
-    // SAFETY: `array` is a live local.
-    let status = unsafe { sys::napi_create_array_with_length(env.raw(), values.len(), &mut array) };
-    check_status!(status, "an array could not be made")?;
-    for (index, value) in values.iter().enumerate() {
-        // SAFETY: both values were made in this call.
-        let status = unsafe { sys::napi_set_element(env.raw(), array, index as u32, *value) };
-        check_status!(status, "an array could not be filled")?;
-    }
-    Ok(Raw(array))
 }

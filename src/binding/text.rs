@@ -6,7 +6,11 @@
 
 use std::{cell::RefCell, ptr};
 
-use napi::{Result, check_status, sys};
+use napi::{
+    Result,
+    bindgen_prelude::{FromNapiValue, TypeName, ValidateNapiValue},
+    check_status, sys,
+};
 
 /// Room to begin with, in bytes; it grows with the largest string that was read.
 const SCRATCH_BYTES: usize = 16 * 1024;
@@ -26,10 +30,6 @@ thread_local! {
 }
 
 impl Text {
-    pub(super) fn new(env: sys::napi_env, value: sys::napi_value) -> Self {
-        Text { env, value }
-    }
-
     /// Reads it into a buffer that is kept for the next call, and lends that out. Calls may be
     /// nested two deep.
     pub fn with<R>(self, then: impl FnOnce(&[u8]) -> R) -> Result<R> {
@@ -79,7 +79,7 @@ impl Text {
             }
             buffer.reserve(room * 2);
         }
-        if memchr_replacement(buffer) {
+        if has_replacement(buffer) {
             self.read_exact(buffer)?;
         }
         Ok(())
@@ -126,7 +126,25 @@ impl Text {
     }
 }
 
-fn memchr_replacement(text: &[u8]) -> bool {
+impl TypeName for Text {
+    fn type_name() -> &'static str {
+        "String"
+    }
+
+    fn value_type() -> napi::ValueType {
+        napi::ValueType::String
+    }
+}
+
+impl ValidateNapiValue for Text {}
+
+impl FromNapiValue for Text {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        Ok(Text { env, value })
+    }
+}
+
+fn has_replacement(text: &[u8]) -> bool {
     !text.is_ascii() && text.windows(REPLACEMENT.len()).any(|window| window == REPLACEMENT)
 }
 

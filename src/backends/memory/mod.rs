@@ -7,15 +7,15 @@
 //! (docs/design.md has the figures). It keeps the named tables.
 
 use std::sync::{
-    Arc, LazyLock, Weak,
+    Arc, Weak,
     atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
-use dashmap::{DashMap, Entry};
 use hashbrown::DefaultHashBuilder;
 use parking_lot::{Mutex, RwLock};
 
 use self::{
+    bounds::Bounds,
     cell::{Cell, MAX_SID_BYTES, due_second},
     evict::Queues,
     prune::CallerClock,
@@ -23,15 +23,17 @@ use self::{
 };
 use crate::{
     backend::{Answer, Backend, Count, Gauges, Page, Replaced, Touched, Written},
-    error::{Error, Kind, Result},
-    options::Options,
     record::{Draft, Millis, Record, Seen, Touch},
 };
 
+mod bounds;
 mod cell;
 mod evict;
+mod places;
 mod prune;
 mod shard;
+
+pub use places::open;
 
 /// Many, so that growing one (which moves all of its entries) is short.
 const SHARDS: usize = 128;
@@ -41,52 +43,6 @@ const PAGE_SLOTS: u32 = 256;
 const COUNT_LOOKS: usize = 4096;
 /// Due records that are pruned under one hold of a shard's lock.
 const PRUNE_LOOKS: usize = 256;
-
-/// The named tables, for as long as the process lives: what a name holds must outlast the worker
-/// thread that wrote it.
-static NAMED: LazyLock<DashMap<String, Arc<Memory>>> = LazyLock::new(DashMap::new);
-
-/// Opens `memory:` (private) or `memory:NAME`.
-pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
-    let bounds = Bounds { max: options.max, max_bytes: options.max_bytes };
-    if options.place.is_empty() {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        return Ok(Memory::start(format!("memory:\0{}", NEXT.fetch_add(1, Relaxed)), bounds));
-    }
-    if options.place.starts_with('/') {
-        return Err(Error::new(
-            Kind::Config,
-            "\"url\" must be \"memory:\" or \"memory:NAME\", without slashes",
-        ));
-    }
-    let prefix = options.prefix.as_deref().unwrap_or("");
-    let identity = format!("memory:{}\0{prefix}", options.place);
-    match NAMED.entry(identity.clone()) {
-        Entry::Vacant(entry) => Ok(entry.insert(Memory::start(identity, bounds)).value().clone()),
-        Entry::Occupied(entry) if entry.get().bounds == bounds => Ok(entry.get().clone()),
-        Entry::Occupied(entry) => Err(Error::new(
-            Kind::Config,
-            format!(
-                "\"memory:{}\" is already open with {}; open it with the same \"max\" and \"maxBytes\" everywhere",
-                options.place,
-                entry.get().bounds
-            ),
-        )),
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Bounds {
-    max: Option<usize>,
-    max_bytes: Option<usize>,
-}
-
-impl std::fmt::Display for Bounds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = |bound: Option<usize>| bound.map_or("none".into(), |bound| bound.to_string());
-        write!(f, "max {} and maxBytes {}", text(self.max), text(self.max_bytes))
-    }
-}
 
 /// One table of records.
 pub struct Memory {
@@ -138,21 +94,6 @@ impl Memory {
         &self.shards[(hash >> 32) as usize % SHARDS]
     }
 
-    fn is_bounded(&self) -> bool {
-        self.bounds.max.is_some() || self.bounds.max_bytes.is_some()
-    }
-
-    fn check_size(&self, sid: &[u8], payload: &[u8]) -> Result<()> {
-        let bytes = Cell::bytes_of(sid.len() + payload.len());
-        match self.bounds.max_bytes {
-            Some(max) if bytes > max => Err(Error::new(
-                Kind::TooLarge,
-                format!("this session takes {bytes} bytes, and \"maxBytes\" allows {max} for all"),
-            )),
-            _ => Ok(()),
-        }
-    }
-
     /// Puts a record into its locked shard and keeps the books.
     fn store(&self, shard: &mut Shard, hash: u64, cell: Cell) -> Option<Cell> {
         let (bytes, due) = (cell.bytes(), cell.due());
@@ -173,58 +114,6 @@ impl Memory {
     fn forget(&self, cell: &Cell) {
         self.count.fetch_sub(1, Relaxed);
         self.bytes.fetch_sub(cell.bytes(), Relaxed);
-    }
-
-    /// Tells the eviction of a new record, and brings the table back within its bounds.
-    fn make_room(&self, hash: u64, is_new: bool, now: Millis) -> Vec<Box<[u8]>> {
-        let mut evicted = Vec::new();
-        if !self.is_bounded() {
-            return evicted;
-        }
-        let mut queues = self.queues.lock();
-        if is_new {
-            queues.admit(hash, self);
-        }
-        while self.is_over() {
-            if self.remove_expired(now) {
-                continue;
-            }
-            let Some(victim) = queues.victim(hash, self) else { break };
-            let mut shard = self.shard(victim).write();
-            let sid = shard.find_hash(victim, &|sid| self.hash(sid)).map(|cell| cell.sid().into());
-            let sid: Box<[u8]> = sid.unwrap_or_default();
-            if let Some(cell) = shard.remove(victim, &sid) {
-                self.forget(&cell);
-                self.evicted.fetch_add(1, Relaxed);
-                evicted.push(sid);
-            }
-        }
-        evicted
-    }
-
-    fn is_over(&self) -> bool {
-        self.bounds.max.is_some_and(|max| self.count.load(Relaxed) > max)
-            || self.bounds.max_bytes.is_some_and(|max| self.bytes.load(Relaxed) > max)
-    }
-
-    /// Removes one record that is over, if there is one.
-    fn remove_expired(&self, now: Millis) -> bool {
-        if self.first_due.load(Relaxed) > due_second(now) {
-            return false;
-        }
-        self.first_due.store(u32::MAX, Relaxed);
-        let mut removed = false;
-        for shard in &self.shards {
-            let mut shard = shard.write();
-            if let Some(cell) = shard.first_over(now).cloned().filter(|_| !removed) {
-                shard.remove(self.hash(cell.sid()), cell.sid());
-                self.forget(&cell);
-                self.expired.fetch_add(1, Relaxed);
-                removed = true;
-            }
-            self.first_due.fetch_min(shard.first_due().unwrap_or(u32::MAX), Relaxed);
-        }
-        removed
     }
 
     /// Removes what is over by the callers' clock, a little at a time.
@@ -256,22 +145,6 @@ impl Memory {
     fn next_cell(&self, sid: &[u8], draft: &Draft<'_>, expires: Millis, moved: bool) -> Cell {
         let version = self.versions.fetch_add(1, Relaxed);
         Cell::new(sid, draft.payload, version, expires, moved)
-    }
-}
-
-impl evict::Table for Memory {
-    fn hits(&self, hash: u64) -> Option<u8> {
-        self.shard(hash).read().find_hash(hash, &|sid| self.hash(sid)).map(Cell::hits)
-    }
-
-    fn set_hits(&self, hash: u64, hits: u8) {
-        if let Some(cell) = self.shard(hash).read().find_hash(hash, &|sid| self.hash(sid)) {
-            cell.set_hits(hits);
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.count.load(Relaxed)
     }
 }
 
