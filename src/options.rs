@@ -2,12 +2,12 @@
 //! and forms of options, not what a backend does with them. A URL may carry a password, so no
 //! message here repeats more of it than its scheme.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::Value;
 
 use crate::{
-    backends::{self, Registration},
+    backend::Backend,
     error::{Error, Kind, Result},
 };
 
@@ -17,8 +17,21 @@ pub const DEFAULT_TTL_S: f64 = 86_400.0;
 /// Largest session, in bytes, unless `maxSessionBytes` says otherwise.
 pub const DEFAULT_MAX_SESSION_BYTES: usize = 1 << 20;
 
+/// What the registry knows of a backend.
+#[derive(Debug)]
+pub struct Registration {
+    /// The URL scheme that chooses it.
+    pub scheme: &'static str,
+    /// Seconds a session lives by default.
+    pub default_ttl_s: f64,
+    /// Whether it takes `max` and `maxBytes`.
+    pub bounded: bool,
+    /// Opens the place that the options name.
+    pub open: fn(&Options) -> Result<Arc<dyn Backend>>,
+}
+
 /// A store's options, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// The backend that the URL chose.
     pub backend: &'static Registration,
@@ -40,6 +53,13 @@ pub struct Options {
     pub merge: bool,
     /// Top-level keys that are merged as one unit.
     pub atomic: Vec<String>,
+}
+
+/// Without the place, which may carry a password.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("backend", &self.backend.scheme).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -93,9 +113,9 @@ fn wrong(message: String) -> Error {
 }
 
 impl Options {
-    /// Reads the options from the JSON text of the object that the user gave. What JSON cannot say
+    /// Reads the options, for the backends in `registry`, from the JSON text of the object that the user gave. What JSON cannot say
     /// stands in it as an object of one key: `{"function":true}`, `{"number":"NaN"}`.
-    pub fn parse(json: &str) -> Result<Options> {
+    pub fn parse(json: &str, registry: &'static [Registration]) -> Result<Options> {
         let given = match serde_json::from_str(json) {
             Ok(Value::Object(given)) => given,
             _ => return Err(wrong("the options are not an object".into())),
@@ -111,7 +131,7 @@ impl Options {
             Some(Value::String(url)) => url,
             _ => "memory:".into(),
         };
-        let (backend, place, parameters) = split(&url)?;
+        let (backend, place, parameters) = split(&url, registry)?;
         for (name, text) in form_urlencoded::parse(parameters.as_bytes()) {
             let (name, form) =
                 known(&name).map_err(|error| wrong(format!("in the URL: {}", error.message())))?;
@@ -212,8 +232,11 @@ fn check(name: &str, form: Form, value: &Value) -> Result<()> {
 }
 
 /// Splits `scheme:place?parameters`.
-fn split(url: &str) -> Result<(&'static Registration, String, &str)> {
-    let schemes: Vec<&str> = backends::REGISTRY.iter().map(|entry| entry.scheme).collect();
+fn split<'u>(
+    url: &'u str,
+    registry: &'static [Registration],
+) -> Result<(&'static Registration, String, &'u str)> {
+    let schemes: Vec<&str> = registry.iter().map(|entry| entry.scheme).collect();
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(wrong(format!(
             "\"url\" has no scheme; it begins with one of: {}",
@@ -221,7 +244,7 @@ fn split(url: &str) -> Result<(&'static Registration, String, &str)> {
         )));
     };
     let lower = scheme.to_ascii_lowercase();
-    let Some(backend) = backends::REGISTRY.iter().find(|entry| entry.scheme == lower) else {
+    let Some(backend) = registry.iter().find(|entry| entry.scheme == lower) else {
         let hint = match nearest(scheme, &schemes) {
             Some(near) => format!("did you mean \"{near}:\"?"),
             None => format!("there are: {}", schemes.join(", ")),
@@ -264,14 +287,19 @@ fn from_text(name: &str, form: Form, text: &str) -> Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backends::REGISTRY;
+
+    fn parse(json: &str) -> Result<Options> {
+        Options::parse(json, &REGISTRY)
+    }
 
     fn refusal(json: &str) -> String {
-        Options::parse(json).expect_err(json).message().to_owned()
+        parse(json).expect_err(json).message().to_owned()
     }
 
     #[test]
     fn defaults() {
-        let options = Options::parse("{}").unwrap();
+        let options = parse("{}").unwrap();
         assert_eq!(options.backend.scheme, "memory");
         assert_eq!(options.ttl_ms, 86_400_000);
         assert_eq!(options.max_session_bytes, 1 << 20);
@@ -292,7 +320,7 @@ mod tests {
         for name in ["ttl", "max", "maxBytes", "maxSessionBytes"] {
             assert!(refusal(&format!("{{\"{name}\":0}}")).contains(name));
         }
-        assert_eq!(Options::parse(r#"{"touchAfter":0}"#).unwrap().touch_after_ms, 0);
+        assert_eq!(parse(r#"{"touchAfter":0}"#).unwrap().touch_after_ms, 0);
     }
 
     #[test]
@@ -310,8 +338,7 @@ mod tests {
 
     #[test]
     fn the_url_gives_place_and_options() {
-        let options =
-            Options::parse(r#"{"url":"memory:app?max=5&prefix=a%20b&merge=false"}"#).unwrap();
+        let options = parse(r#"{"url":"memory:app?max=5&prefix=a%20b&merge=false"}"#).unwrap();
         assert_eq!(options.place, "app");
         assert_eq!(options.max, Some(5));
         assert_eq!(options.prefix.as_deref(), Some("a b"));

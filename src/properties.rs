@@ -22,7 +22,7 @@ pub fn options(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let url = serde_json::json!({ "url": format!("memory:{text}") }).to_string();
     for json in [text, &url] {
-        if let Ok(options) = crate::options::Options::parse(json) {
+        if let Ok(options) = crate::options::Options::parse(json, &crate::backends::REGISTRY) {
             assert!(options.ttl_ms > 0 && options.max_session_bytes > 0);
             assert!(options.max != Some(0) && options.max_bytes != Some(0));
         }

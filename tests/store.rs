@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use rust_session_store::{
+    backends::REGISTRY,
     options::Options,
     record::{Draft, ExpiryRule, Record},
     store::{Base, Saved, Store},
@@ -27,7 +28,7 @@ fn settle<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn open(json: &str) -> Store {
-    Store::open(Options::parse(json).unwrap()).unwrap()
+    Store::open(Options::parse(json, &REGISTRY).unwrap()).unwrap()
 }
 
 fn draft(text: &str) -> Draft<'_> {

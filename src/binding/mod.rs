@@ -28,6 +28,7 @@ use self::{
 };
 use crate::{
     backend::Page,
+    backends::REGISTRY,
     error::{Error, Kind},
     options::Options,
     record::{Draft, ExpiryRule, Millis, Record},
@@ -64,8 +65,9 @@ fn lend<R>(
 /// Opens a store. Returns `[handle, facts]`, or the error as JSON text.
 #[napi]
 pub fn open(env: Env, options: String, out: Unknown<'_>) -> Result<Raw> {
-    let opened =
-        Options::parse(&options).map_err(|error| error.at("", "open")).and_then(Store::open);
+    let opened = Options::parse(&options, &REGISTRY)
+        .map_err(|error| error.at("", "open"))
+        .and_then(Store::open);
     let store = match opened {
         Ok(store) => store,
         Err(error) => return text::to_js(env.raw(), error_json(&error).as_bytes()).map(Raw),
