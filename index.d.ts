@@ -92,7 +92,7 @@ export interface RustStoreStats {
   corrupt: number
   /** Failed operations by code. */
   errors: Partial<Record<RustStoreErrorCode, number>>
-  /** Operations that answer later than the call: how many, and how long they took, in ms. */
+  /** Operations that take more than one step (`all`, `ids`, `length`, `stats`): how many, and how long they took, in ms. */
   slow: Record<string, { count: number; totalMs: number; maxMs: number }>
 }
 

@@ -67,9 +67,7 @@ class RustStore extends Store {
   // An answer later than the call.
 
   destroy(sid, callback) {
-    return defer(this, 'destroy', arguments.length > 1, callback, ({ engine }) =>
-      engine.destroy(sid),
-    )
+    return act(this, 'destroy', arguments.length > 1, callback, (engine) => engine.destroy(sid))
   }
 
   all(options, callback) {
@@ -114,11 +112,11 @@ class RustStore extends Store {
   }
 
   clear(callback) {
-    return defer(this, 'clear', arguments.length > 0, callback, ({ engine }) => engine.clear())
+    return act(this, 'clear', arguments.length > 0, callback, (engine) => engine.clear())
   }
 
   ping(callback) {
-    return defer(this, 'ping', arguments.length > 0, callback, ({ engine }) => engine.ping())
+    return act(this, 'ping', arguments.length > 0, callback, (engine) => engine.ping())
   }
 
   stats(callback) {
@@ -236,12 +234,24 @@ function fail(store, operation, error, callback) {
   else announce(store, 'error', told)
 }
 
+/** Does something inside the call, so that what follows the call sees it, and answers after it. */
+function act(store, operation, given, callback, task) {
+  return answerTo(given, callback, (answer) => {
+    try {
+      task(open(store, operation).engine)
+    } catch (error) {
+      fail(store, operation, error, answer)
+      return
+    }
+    if (answer) later(answer, null)
+  })
+}
+
 /** Runs a task that may take several turns of the event loop, and answers after the call. */
 function defer(store, operation, given, callback, task) {
   return answerTo(given, callback, (answer) => {
     const state = store[STATE]
     const started = performance.now()
-    // The task's first step is taken inside the call: what follows the call sees its effect.
     const running = (async () => task(open(store, operation)))()
     state.pending.add(running)
     running.then(

@@ -86,7 +86,9 @@ machine is quiet.`
 
 /** What runs on one thread without a pause takes as much CPU as time, unless it has to wait. */
 function isDisturbed(timed) {
-  const waiting = timed.filter(({ mainThread, cpu }) => mainThread.rust > cpu.rust * 1.15)
+  const waiting = timed.filter(({ mainThread, cpu }) =>
+    COLUMNS.some(([name]) => mainThread[name] > cpu[name] * 1.15),
+  )
   return waiting.length * 3 > timed.length
 }
 

@@ -6,12 +6,21 @@ const native = require('./native')
 const { RustStoreError, fromEngine } = require('./errors')
 const { Base, baseOf, setBase } = require('./base')
 const { KEEP, isCookieChanged, wanted } = require('./expiry')
+const { toIso } = require('./iso')
 
-// Where the engine leaves numbers: see src/binding/mod.rs.
-const out = new Float64Array(3)
+// Numbers cross in this array, most of them for less than an argument would cost: see
+// src/binding/answer.rs.
+const numbers = new Float64Array(8)
+// What the engine leaves.
 const STATUS = 0
 const VERSION = 1
 const NUMBER = 2
+// What it is told.
+const NOW = 3
+const EXPIRES = 4
+const RULE = 5
+const BASE = 6
+const EXTRA = 7
 // What STATUS says.
 const FAILED = -1
 const MERGED = 1
@@ -38,7 +47,7 @@ function optionsText(options) {
 class Engine {
   /** @param announce called with the name and arguments of each event */
   constructor(options, announce) {
-    const opened = native.open(optionsText(options), out)
+    const opened = native.open(optionsText(options), numbers)
     if (typeof opened === 'string') throw fromEngine(opened)
     const [handle, facts] = opened
     const { backend, identity, ttlMs } = JSON.parse(facts)
@@ -59,13 +68,14 @@ class Engine {
   /** The session of a sid, or undefined. */
   get(sid) {
     const key = toKey(sid)
-    const text = native.get(this.handle, key, Date.now())
+    numbers[NOW] = Date.now()
+    const text = native.get(this.handle, key)
     if (text === undefined) {
       this.misses++
       return undefined
     }
-    if (out[STATUS] === FAILED) throw fromEngine(text)
-    const session = this.revive(key, text, out[VERSION], out[NUMBER])
+    if (numbers[STATUS] === FAILED) throw fromEngine(text)
+    const session = this.revive(key, text, numbers[VERSION], numbers[NUMBER])
     if (session === undefined) this.misses++
     else this.hits++
     return session
@@ -87,7 +97,7 @@ class Engine {
     const cookie = session.cookie
     const told = typeof cookie?.expires === 'string'
     // Negative: touched since the text was written.
-    if (told && expires < 0) cookie.expires = new Date(-expires).toISOString()
+    if (told && expires < 0) cookie.expires = toIso(-expires)
     const shown = told ? Math.abs(expires) : cookie?.expires
     setBase(session, new Base(this.place, sid, text, version, cookie, shown))
     return session
@@ -121,16 +131,15 @@ class Engine {
   write(key, session, text, base) {
     const now = Date.now()
     const { expires, moved, rule } = wanted(session, this.ttl, base, now)
-    const news =
-      base === undefined
-        ? native.set(this.handle, key, text, expires, moved, now)
-        : native.save(this.handle, key, text, expires, moved, rule, base.version, base.text, now)
-    const status = out[STATUS]
+    numbers[EXTRA] = moved ? 1 : 0
+    this.ask(now, expires, rule, base)
+    const news = native.set(this.handle, key, text, base === undefined ? '' : base.text)
+    const status = numbers[STATUS]
     if (status === FAILED) throw fromEngine(news)
     if (status === GONE) this.announce('gone', key)
     if (status === GONE || status === REMOVED) return
     // What was merged in is not in this object: its next save starts from its own text.
-    const version = status === MERGED ? 0 : out[VERSION]
+    const version = status === MERGED ? 0 : numbers[VERSION]
     setBase(
       session,
       new Base(this.place, key, text, version, session.cookie, session.cookie?.expires),
@@ -157,8 +166,15 @@ class Engine {
     const now = Date.now()
     const { expires, rule } = wanted(session, this.ttl, base, now)
     if (rule === KEEP) return
-    const version = base === undefined ? -1 : base.version
-    this.check(native.touch(this.handle, key, expires, rule, version, base?.text, now))
+    this.ask(now, expires, rule, base)
+    this.check(native.touch(this.handle, key, base === undefined ? '' : base.text))
+  }
+
+  ask(now, expires, rule, base) {
+    numbers[NOW] = now
+    numbers[EXPIRES] = expires
+    numbers[RULE] = rule
+    numbers[BASE] = base === undefined ? -1 : base.version
   }
 
   destroy(sid) {
@@ -167,8 +183,10 @@ class Engine {
 
   /** One step of a walk: `{ sessions: [[sid, session], ...], next }`; `next` -1 at the end. */
   page(from) {
-    const flat = this.check(native.page(this.handle, from, Date.now()))
-    const next = out[NUMBER]
+    numbers[NOW] = Date.now()
+    numbers[EXTRA] = from
+    const flat = this.check(native.page(this.handle))
+    const next = numbers[NUMBER]
     const sessions = []
     for (let i = 0; i < flat.length; i += 4) {
       const session = this.revive(flat[i], flat[i + 1], flat[i + 2], flat[i + 3])
@@ -179,8 +197,10 @@ class Engine {
 
   /** One step of counting: `{ live, next }`. */
   count(from) {
-    this.check(native.count(this.handle, from, Date.now()))
-    return { live: out[VERSION], next: out[NUMBER] }
+    numbers[NOW] = Date.now()
+    numbers[EXTRA] = from
+    this.check(native.count(this.handle))
+    return { live: numbers[VERSION], next: numbers[NUMBER] }
   }
 
   clear() {
@@ -202,7 +222,7 @@ class Engine {
   }
 
   check(result) {
-    if (out[STATUS] === FAILED) throw fromEngine(result)
+    if (numbers[STATUS] === FAILED) throw fromEngine(result)
     return result
   }
 

@@ -17,15 +17,25 @@ use crate::{
     store::Store,
 };
 
-// Elements of the array of numbers.
+// Elements of the array of numbers; lib/engine.js has the same.
 /// How the operation ended.
 pub const STATUS: usize = 0;
 /// The version of the record that was read or written, or the number of records counted.
 pub const VERSION: usize = 1;
 /// Where a read or a step says when the session ends, or where the walk goes on.
 pub const NUMBER: usize = 2;
+/// In: the caller's clock, ms.
+pub const NOW: usize = 3;
+/// In: the expiry that is asked for, ms.
+pub const EXPIRES: usize = 4;
+/// In: 0 keeps the record's expiry, 1 takes the later, 2 sets it.
+pub const RULE: usize = 5;
+/// In: the version of the base; -1 without one.
+pub const BASE: usize = 6;
+/// In: 1 where the text does not tell the expiry, or where a walk goes on from.
+pub const EXTRA: usize = 7;
 
-// What STATUS says; index.js has the same.
+// What STATUS says; lib/engine.js has the same.
 /// Only [`operate`] says so.
 const FAILED: f64 = -1.0;
 pub const DONE: f64 = 0.0;

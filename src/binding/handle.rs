@@ -1,9 +1,9 @@
 //! What JavaScript holds of a store: an external value with the store and a view of the numbers
-//! that go back to JavaScript. Knows nothing of what a call does.
+//! that go in and out. Knows nothing of what a call does.
 //!
-//! Numbers go back through one `Float64Array` that JavaScript made, since making a JavaScript
-//! value for each would cost more than the whole operation. Not napi's own `External`: that asks
-//! a table behind a process-wide lock at each call.
+//! Numbers cross in one `Float64Array` that JavaScript made, since reading an argument costs as much
+//! as hashing the sid, and making a JavaScript value more. Not napi's own `External`: that asks a
+//! table behind a process-wide lock at each call.
 
 use std::{cell::RefCell, ffi::c_void, ptr};
 
@@ -15,8 +15,8 @@ use napi::{
 
 use crate::store::Store;
 
-/// Numbers that a call leaves in the array.
-pub const OUT_LENGTH: usize = 3;
+/// Elements of the array of numbers.
+pub const NUMBERS: usize = 8;
 /// Distinguishes our externals from those of other addons.
 const MAGIC: u64 = 0x7275_7374_7373_7472;
 
@@ -24,7 +24,7 @@ struct Held {
     magic: u64,
     /// None once the store was closed.
     store: RefCell<Option<Store>>,
-    out: *mut f64,
+    numbers: *mut f64,
     array: sys::napi_ref,
 }
 
@@ -33,7 +33,7 @@ struct Held {
 pub struct Handle<'a>(&'a Held);
 
 impl<'a> Handle<'a> {
-    /// Wraps a store for JavaScript. `array` is a `Float64Array` of at least [`OUT_LENGTH`].
+    /// Wraps a store for JavaScript. `array` is a `Float64Array` of at least [`NUMBERS`].
     pub fn create(
         env: sys::napi_env,
         store: Store,
@@ -55,7 +55,7 @@ impl<'a> Handle<'a> {
             )
         };
         check_status!(status, "a Float64Array was expected")?;
-        if kind != sys::TypedarrayType::float64_array || length < OUT_LENGTH {
+        if kind != sys::TypedarrayType::float64_array || length < NUMBERS {
             return Err(Error::new(Status::InvalidArg, "a Float64Array was expected"));
         }
         let mut reference = ptr::null_mut();
@@ -65,7 +65,7 @@ impl<'a> Handle<'a> {
         let held = Box::into_raw(Box::new(Held {
             magic: MAGIC,
             store: RefCell::new(Some(store)),
-            out: data.cast(),
+            numbers: data.cast(),
             array: reference,
         }));
         let mut value = ptr::null_mut();
@@ -89,10 +89,17 @@ impl<'a> Handle<'a> {
 
     /// Leaves a number for JavaScript.
     pub fn set(self, index: usize, value: f64) {
-        assert!(index < OUT_LENGTH);
+        assert!(index < NUMBERS);
         // SAFETY: the array has that many elements, is kept alive by our reference, and is never
         // detached or resized by index.js. JavaScript cannot run while this does.
-        unsafe { *self.0.out.add(index) = value };
+        unsafe { *self.0.numbers.add(index) = value };
+    }
+
+    /// A number that JavaScript left.
+    pub fn number(self, index: usize) -> f64 {
+        assert!(index < NUMBERS);
+        // SAFETY: as in `set`.
+        unsafe { *self.0.numbers.add(index) }
     }
 }
 

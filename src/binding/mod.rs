@@ -20,8 +20,8 @@ use serde_json::json;
 
 use self::{
     answer::{
-        DONE, GONE, MERGED, NUMBER, REMOVED, Raw, STATUS, VERSION, array, error_json, number,
-        operate, settle, undefined,
+        BASE, DONE, EXPIRES, EXTRA, GONE, MERGED, NOW, NUMBER, REMOVED, RULE, Raw, STATUS, VERSION,
+        array, error_json, number, operate, settle, undefined,
     },
     handle::Handle,
     text::Text,
@@ -36,14 +36,14 @@ use crate::{
 };
 
 /// A time of JavaScript's; one before 1970 is 1970, one that is no number too.
-fn millis(ms: f64) -> Millis {
-    ms as Millis
+fn millis(handle: Handle<'_>, index: usize) -> Millis {
+    handle.number(index) as Millis
 }
 
-fn to_rule(rule: u32) -> ExpiryRule {
-    match rule {
-        0 => ExpiryRule::Keep,
-        1 => ExpiryRule::Later,
+fn rule(handle: Handle<'_>) -> ExpiryRule {
+    match handle.number(RULE) {
+        0.0 => ExpiryRule::Keep,
+        1.0 => ExpiryRule::Later,
         _ => ExpiryRule::Set,
     }
 }
@@ -64,7 +64,7 @@ fn lend<R>(
 
 /// Opens a store. Returns `[handle, facts]`, or the error as JSON text.
 #[napi]
-pub fn open(env: Env, options: String, out: Unknown<'_>) -> Result<Raw> {
+pub fn open(env: Env, options: String, numbers: Unknown<'_>) -> Result<Raw> {
     let opened = Options::parse(&options, &REGISTRY)
         .map_err(|error| error.at("", "open"))
         .and_then(Store::open);
@@ -77,19 +77,19 @@ pub fn open(env: Env, options: String, out: Unknown<'_>) -> Result<Raw> {
         "identity": store.identity(),
         "ttlMs": store.options().ttl_ms,
     });
-    let handle = Handle::create(env.raw(), store, out.raw())?;
+    let handle = Handle::create(env.raw(), store, numbers.raw())?;
     let facts = text::to_js(env.raw(), facts.to_string().as_bytes())?;
     array(env, &[handle, facts])
 }
 
-/// Reads a session: its text, or undefined. Leaves its version and [`told_expiry`].
+/// Reads a session: its text, or undefined. Leaves its version and [`told_expiry`]. In: `NOW`.
 #[napi]
-pub fn get(env: Env, handle: Handle<'_>, sid: Text, now: f64) -> Result<Raw> {
+pub fn get(env: Env, handle: Handle<'_>, sid: Text) -> Result<Raw> {
     operate(
         env,
         handle,
         "get",
-        |store| lend(sid, |sid| settle(store.get(sid, millis(now)))),
+        |store| lend(sid, |sid| settle(store.get(sid, millis(handle, NOW)))),
         |found| match found {
             None => Ok(undefined()),
             Some(record) => {
@@ -101,16 +101,19 @@ pub fn get(env: Env, handle: Handle<'_>, sid: Text, now: f64) -> Result<Raw> {
     )
 }
 
-/// `draft` has everything but the payload.
-fn save_with(
-    env: Env,
-    handle: Handle<'_>,
-    sid: Text,
-    payload: Text,
-    draft: Draft<'static>,
-    base: Option<Base<'_>>,
-    now: f64,
-) -> Result<Raw> {
+/// Saves a session, with the text that it was read as where it has a base. In: `NOW`, `EXPIRES`,
+/// `RULE`, `BASE`, `EXTRA`. Returns undefined, or `[conflicts as JSON text, evicted sid, ...]`;
+/// leaves the new version.
+#[napi]
+pub fn set(env: Env, handle: Handle<'_>, sid: Text, payload: Text, base_text: Text) -> Result<Raw> {
+    let draft = Draft {
+        payload: b"",
+        expires: millis(handle, EXPIRES),
+        rule: rule(handle),
+        moved: handle.number(EXTRA) == 1.0,
+    };
+    let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
+    let base = base(handle, &text);
     operate(
         env,
         handle,
@@ -118,7 +121,7 @@ fn save_with(
         |store| {
             lend(sid, |sid| {
                 lend(payload, |payload| {
-                    settle(store.save(sid, Draft { payload, ..draft }, base, millis(now)))
+                    settle(store.save(sid, Draft { payload, ..draft }, base, millis(handle, NOW)))
                 })
             })
         },
@@ -143,66 +146,22 @@ fn save_with(
     )
 }
 
-/// Saves a session that was not read from here. `moved`: its text does not tell `expires`.
-/// Returns undefined, or `[conflicts as JSON text, evicted sid, ...]`; leaves the new version.
-#[napi]
-pub fn set(
-    env: Env,
-    handle: Handle<'_>,
-    sid: Text,
-    payload: Text,
-    expires: f64,
-    moved: bool,
-    now: f64,
-) -> Result<Raw> {
-    let draft = Draft { payload: b"", expires: millis(expires), rule: ExpiryRule::Set, moved };
-    save_with(env, handle, sid, payload, draft, None, now)
+fn base<'a>(handle: Handle<'_>, text: &'a dyn Fn() -> Bytes) -> Option<Base<'a>> {
+    let version = handle.number(BASE);
+    (version >= 0.0).then_some(Base { version: version as u64, text })
 }
 
-/// Saves a session that was read as `base_text` at `base_version`. `rule`: 0 keeps the record's
-/// expiry, 1 takes the later, 2 sets it. Returns as [`set`].
+/// Moves the expiry of a session. In: `NOW`, `EXPIRES`, `RULE`, `BASE`.
 #[napi]
-#[allow(clippy::too_many_arguments)] // one flat crossing, instead of an object that is read member by member
-pub fn save(
-    env: Env,
-    handle: Handle<'_>,
-    sid: Text,
-    payload: Text,
-    expires: f64,
-    moved: bool,
-    rule: u32,
-    base_version: f64,
-    base_text: Text,
-    now: f64,
-) -> Result<Raw> {
-    let draft = Draft { payload: b"", expires: millis(expires), rule: to_rule(rule), moved };
+pub fn touch(env: Env, handle: Handle<'_>, sid: Text, base_text: Text) -> Result<Raw> {
     let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
-    let base = Base { version: base_version as u64, text: &text };
-    save_with(env, handle, sid, payload, draft, Some(base), now)
-}
-
-/// Moves the expiry of a session. `rule` and the base as in [`save`]; without a base, its version
-/// is -1.
-#[napi]
-#[allow(clippy::too_many_arguments)] // as `save`
-pub fn touch(
-    env: Env,
-    handle: Handle<'_>,
-    sid: Text,
-    expires: f64,
-    rule: u32,
-    base_version: f64,
-    base_text: Text,
-    now: f64,
-) -> Result<Raw> {
-    let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
-    let base = (base_version >= 0.0).then_some(Base { version: base_version as u64, text: &text });
-    let (expires, now) = (millis(expires), millis(now));
+    let base = base(handle, &text);
+    let (expires, now) = (millis(handle, EXPIRES), millis(handle, NOW));
     operate(
         env,
         handle,
         "touch",
-        |store| lend(sid, |sid| settle(store.touch(sid, expires, to_rule(rule), base, now))),
+        |store| lend(sid, |sid| settle(store.touch(sid, expires, rule(handle), base, now))),
         |()| Ok(undefined()),
     )
 }
@@ -220,14 +179,14 @@ pub fn destroy(env: Env, handle: Handle<'_>, sid: Text) -> Result<Raw> {
 }
 
 /// One step of a walk: an array of sid, text, version, [`told_expiry`], sid, ...
-/// Leaves where to go on from, or -1 at the end.
+/// Leaves where to go on from, or -1 at the end. In: `NOW`, and where to begin as `EXTRA`.
 #[napi]
-pub fn page(env: Env, handle: Handle<'_>, from: f64, now: f64) -> Result<Raw> {
+pub fn page(env: Env, handle: Handle<'_>) -> Result<Raw> {
     operate(
         env,
         handle,
         "all",
-        |store| settle(store.page(from as u64, millis(now))),
+        |store| settle(store.page(handle.number(EXTRA) as u64, millis(handle, NOW))),
         |Page { records, next }| {
             handle.set(NUMBER, next.map_or(-1.0, |next| next as f64));
             let mut values = Vec::with_capacity(records.len() * 4);
@@ -243,14 +202,14 @@ pub fn page(env: Env, handle: Handle<'_>, from: f64, now: f64) -> Result<Raw> {
 }
 
 /// One step of counting: leaves the live sessions of this step as version, and where to go on
-/// from, or -1 at the end.
+/// from, or -1 at the end. In: as [`page`].
 #[napi]
-pub fn count(env: Env, handle: Handle<'_>, from: f64, now: f64) -> Result<Raw> {
+pub fn count(env: Env, handle: Handle<'_>) -> Result<Raw> {
     operate(
         env,
         handle,
         "length",
-        |store| settle(store.count(from as u64, millis(now))),
+        |store| settle(store.count(handle.number(EXTRA) as u64, millis(handle, NOW))),
         |count| {
             handle.set(VERSION, count.live as f64);
             handle.set(NUMBER, count.next.map_or(-1.0, |next| next as f64));
