@@ -3,9 +3,6 @@ import { EventEmitter } from 'node:events'
 /** What a store keeps for one sid: express-session's `SessionData`, or any object. */
 export type AnySession = Record<string, any>
 
-/** Called once with the outcome of an operation. */
-export type Callback<R = void> = (error?: RustStoreError | null, result?: R) => void
-
 /** Turns a session into text and back, both synchronously. */
 export interface Serializer<T = AnySession> {
   stringify(session: T): string
@@ -63,6 +60,7 @@ export class RustStoreError extends Error {
   /** Whether the same call may succeed if made again. */
   readonly retryable: boolean
   readonly cause?: unknown
+  private constructor()
 }
 
 /** A point in time of one store object; counters start at zero with the object. */
@@ -121,55 +119,58 @@ export class RustStore<T extends object = AnySession> extends EventEmitter {
   constructor(options?: RustStoreOptions<T>)
 
   get(sid: string): Promise<T | undefined>
-  get(sid: string, callback: ((error: any, session?: T | null) => void) | undefined): void
+  get(sid: string, callback: ((error: any, session?: T | null) => void) | null | undefined): void
 
   set(sid: string, session: T): Promise<void>
-  set(sid: string, session: T, callback: ((error?: any) => void) | undefined): void
+  set(sid: string, session: T, callback: ((error?: any) => void) | null | undefined): void
 
   touch(sid: string, session: T): Promise<void>
-  touch(sid: string, session: T, callback: ((error?: any) => void) | undefined): void
+  touch(sid: string, session: T, callback: ((error?: any) => void) | null | undefined): void
 
   destroy(sid: string): Promise<void>
-  destroy(sid: string, callback: ((error?: any) => void) | undefined): void
+  destroy(sid: string, callback: ((error?: any) => void) | null | undefined): void
 
   all(): Promise<Record<string, T>>
   all(options: { as: 'array' }): Promise<(T & { id: string })[]>
   all(options: { as?: 'object' }): Promise<Record<string, T>>
-  all(callback: ((error: any, sessions?: any) => void) | undefined): void
+  all(options: { as?: 'array' | 'object' }): Promise<Record<string, T> | (T & { id: string })[]>
+  all(callback: ((error: any, sessions?: any) => void) | null | undefined): void
   all(
     options: { as?: 'array' | 'object' },
-    callback: ((error: any, sessions?: any) => void) | undefined,
+    callback: ((error: any, sessions?: any) => void) | null | undefined,
   ): void
 
   length(): Promise<number>
-  length(callback: ((error: any, length?: number) => void) | undefined): void
+  length(callback: ((error: any, length?: number) => void) | null | undefined): void
 
   clear(): Promise<void>
-  clear(callback: ((error?: any) => void) | undefined): void
+  clear(callback: ((error?: any) => void) | null | undefined): void
 
   ids(): Promise<string[]>
-  ids(callback: ((error: any, ids?: string[]) => void) | undefined): void
+  ids(callback: ((error: any, ids?: string[]) => void) | null | undefined): void
 
   /** Walks all sessions, a page at a time. */
   entries(): AsyncIterableIterator<[sid: string, session: T]>
 
   /** Resolves when the backend answers. */
   ping(): Promise<void>
-  ping(callback: ((error?: any) => void) | undefined): void
+  ping(callback: ((error?: any) => void) | null | undefined): void
 
   /** Ends the use of this object; what is in flight ends first. Later calls fail with `ERR_STORE_CLOSED`. */
   close(): Promise<void>
-  close(callback: ((error?: any) => void) | undefined): void
+  close(callback: ((error?: any) => void) | null | undefined): void
 
   stats(): Promise<RustStoreStats>
-  stats(callback: ((error: any, stats?: RustStoreStats) => void) | undefined): void
+  stats(callback: ((error: any, stats?: RustStoreStats) => void) | null | undefined): void
 
   /** express-session's: makes `req.session` from what `get` returned. */
   createSession(req: any, session: any): any
   /** express-session's: destroys the session of `req` and generates a new one. */
-  regenerate(req: any, callback: (error?: any) => any): void
+  regenerate(req: any): Promise<void>
+  regenerate(req: any, callback: ((error?: any) => any) | null | undefined): void
   /** express-session's: `get`, then `createSession`. */
-  load(sid: string, callback: (error: any, session?: any) => any): void
+  load(sid: string): Promise<any>
+  load(sid: string, callback: ((error: any, session?: any) => any) | null | undefined): void
 
   on<E extends keyof RustStoreEvents>(
     event: E,

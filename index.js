@@ -19,20 +19,19 @@ const {
 
 // express-session is an optional peer: @fastify/session needs none of its classes.
 function findStore() {
+  let path
   try {
-    return require('express-session').Store
-  } catch (error) {
-    if (error.code === 'MODULE_NOT_FOUND' && error.message.includes("'express-session'")) {
-      return EventEmitter
-    }
-    throw error
+    path = require.resolve('express-session')
+  } catch {
+    return EventEmitter
   }
+  return require(path).Store
 }
 
 const Store = findStore()
 
-// A symbol rather than a private field, so that a proxy of a store, or an object made from one,
-// works as the store does.
+// A symbol rather than a private field, so that a plain proxy of a store, or an object made from
+// one, works as the store does.
 const STATE = Symbol('rust-session-store')
 
 class RustStore extends Store {
@@ -157,21 +156,21 @@ class RustStore extends Store {
   }
 
   regenerate(req, callback) {
-    if (Store === EventEmitter) {
-      later(callback, needsExpressSession('regenerate'))
-      return
-    }
-    super.regenerate(req, callback)
+    return answerTo(arguments.length > 1, callback, (answer = nobody) => {
+      if (Store === EventEmitter) later(answer, needsExpressSession('regenerate'))
+      else super.regenerate(req, answer)
+    })
   }
 
   load(sid, callback) {
-    if (Store === EventEmitter) {
-      later(callback, needsExpressSession('load'))
-      return
-    }
-    super.load(sid, callback)
+    return answerTo(arguments.length > 1, callback, (answer = nobody) => {
+      if (Store === EventEmitter) later(answer, needsExpressSession('load'))
+      else super.load(sid, answer)
+    })
   }
 }
+
+const nobody = () => {}
 
 function checkOptions(options) {
   if (options === undefined) return {}

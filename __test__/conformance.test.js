@@ -16,6 +16,7 @@ const themes = [
   'merging',
   'texts',
   'moved',
+  'cookie',
   'walking',
   'exit',
 ]

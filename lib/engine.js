@@ -23,25 +23,44 @@ const BASE = 6
 const EXTRA = 7
 // What STATUS says.
 const FAILED = -1
+const DONE = 0
 const MERGED = 1
 const GONE = 2
-const REMOVED = 3
+const CHANGED = 4
+// What EXTRA says of a save, added up.
+const MOVED = 1
+const COOKIE_ONLY = 2
 
 /** The options as JSON text; what JSON cannot say becomes an object of one key. */
 function optionsText(options) {
+  const described = Object.create(null)
+  for (const name of Object.keys(options)) described[name] = describe(options[name])
   const { serializer } = options
-  const plain = { ...options }
   if (typeof serializer === 'object' && serializer !== null) {
     // Its methods may be inherited, or not enumerable as those of JSON itself.
-    plain.serializer = { stringify: serializer.stringify, parse: serializer.parse }
+    const { stringify, parse } = serializer
+    described.serializer = { stringify: describe(stringify), parse: describe(parse) }
   }
-  return JSON.stringify(plain, (_key, value) => {
-    if (typeof value === 'function') return { function: true }
-    if (typeof value === 'number' && !Number.isFinite(value)) return { number: String(value) }
-    if (typeof value === 'bigint' || typeof value === 'symbol') return { number: String(value) }
-    if (typeof value === 'string' && !value.isWellFormed()) return { number: 'a lone surrogate' }
-    return value
-  })
+  return JSON.stringify(described)
+}
+
+function describe(value) {
+  switch (typeof value) {
+    case 'undefined':
+    case 'boolean':
+      return value
+    case 'number':
+      return Number.isFinite(value) ? value : { number: String(value) }
+    case 'string':
+      return value.isWellFormed() ? value : { number: 'a lone surrogate' }
+    case 'function':
+      return { function: true }
+    case 'object':
+      if (Array.isArray(value)) return value.map(describe)
+      return value === null ? null : { object: true }
+    default:
+      return { number: String(value) }
+  }
 }
 
 class Engine {
@@ -59,6 +78,8 @@ class Engine {
     const serializer = options.serializer ?? JSON
     this.parse = (text) => serializer.parse(text)
     this.stringify = (session) => serializer.stringify(session)
+    // With JSON, what `parse` would give back as no object is refused at once.
+    this.isText = serializer === JSON ? (text) => text[0] === '{' || text[0] === '[' : () => true
     this.hits = 0
     this.misses = 0
     this.corrupt = 0
@@ -103,11 +124,13 @@ class Engine {
     return session
   }
 
-  /** Saves a session: see "what a save means" in docs/consistency.md. */
+  /** Saves a session: see "what a save does" in docs/consistency.md. */
   set(sid, session) {
     const key = toKey(sid)
     const text = this.textOf(session)
-    this.write(key, session, text, baseOf(session, this.place, key))
+    const base = baseOf(session, this.place, key)
+    this.ask(session, base)
+    this.write(key, session, text, base)
   }
 
   textOf(session) {
@@ -118,63 +141,90 @@ class Engine {
     } catch (thrown) {
       cause = thrown
     }
-    if (typeof text === 'string') return text
+    if (typeof text === 'string' && this.isText(text)) return text
     const why =
       cause instanceof Error ? cause.message : `it is ${session === null ? 'null' : typeof session}`
-    throw new RustStoreError(
-      'ERR_STORE_DECODE',
+    throw unreadable(
       `the session cannot be turned into text: ${why}; what was stored before is kept`,
-      { cause },
+      cause,
     )
   }
 
-  write(key, session, text, base) {
+  /** Hands the numbers of a save or a touch to the engine. Returns the rule of its expiry. */
+  ask(session, base) {
     const now = Date.now()
-    const { expires, moved, rule } = wanted(session, this.ttl, base, now)
-    numbers[EXTRA] = moved ? 1 : 0
-    this.ask(now, expires, rule, base)
-    const news = native.set(this.handle, key, text, base === undefined ? '' : base.text)
+    let asked
+    try {
+      asked = wanted(session, this.ttl, base, now)
+    } catch (cause) {
+      if (cause instanceof RustStoreError) throw cause
+      throw unreadable("the session's cookie cannot be read", cause)
+    }
+    numbers[NOW] = now
+    numbers[EXPIRES] = asked.expires
+    numbers[RULE] = asked.rule
+    numbers[EXTRA] = asked.moved ? MOVED : 0
+    return asked.rule
+  }
+
+  /**
+   * Writes `text`, made of what was read as `from`, with the numbers of `ask`. Returns the status,
+   * and leaves `session` with the base of its next save.
+   */
+  write(key, session, text, from) {
+    numbers[BASE] = from === undefined ? -1 : from.version
+    const news = native.set(this.handle, key, text, from === undefined ? '' : from.text)
     const status = numbers[STATUS]
     if (status === FAILED) throw fromEngine(news)
     if (status === GONE) this.announce('gone', key)
-    if (status === GONE || status === REMOVED) return
+    if (status !== DONE && status !== MERGED) return status
     // What was merged in is not in this object: its next save starts from its own text.
     const version = status === MERGED ? 0 : numbers[VERSION]
     setBase(
       session,
       new Base(this.place, key, text, version, session.cookie, session.cookie?.expires),
     )
-    if (news === undefined) return
+    if (news === undefined) return status
     const [conflicts, ...evicted] = news
     if (conflicts !== '') this.announce('conflict', key, JSON.parse(conflicts))
     for (const sid of evicted) this.announce('evict', sid)
+    return status
   }
 
   /** Moves the expiry of a session; saves its cookie where the app changed more of that. */
   touch(sid, session) {
     const key = toKey(sid)
     if (typeof session !== 'object' || session === null) {
-      throw new RustStoreError('ERR_STORE_DECODE', 'touch wants the session as its second argument')
+      throw unreadable('touch wants the session as its second argument')
     }
     const base = baseOf(session, this.place, key)
+    const rule = this.ask(session, base)
     if (base !== undefined && isCookieChanged(base, session, this.parse)) {
-      const mine = this.parse(base.text)
-      mine.cookie = session.cookie
-      this.write(key, session, this.textOf(mine), base)
-      return
+      this.saveCookie(key, session, base)
+    } else if (rule !== KEEP) {
+      numbers[BASE] = base === undefined ? -1 : base.version
+      this.check(native.touch(this.handle, key, base === undefined ? '' : base.text))
     }
-    const now = Date.now()
-    const { expires, rule } = wanted(session, this.ttl, base, now)
-    if (rule === KEEP) return
-    this.ask(now, expires, rule, base)
-    this.check(native.touch(this.handle, key, base === undefined ? '' : base.text))
   }
 
-  ask(now, expires, rule, base) {
-    numbers[NOW] = now
-    numbers[EXPIRES] = expires
-    numbers[RULE] = rule
-    numbers[BASE] = base === undefined ? -1 : base.version
+  /** Saves the cookie of a session, and nothing else of it. */
+  saveCookie(key, session, base) {
+    const extra = numbers[EXTRA] + COOKIE_ONLY
+    const withCookie = ({ text }) => this.textOf({ ...this.parse(text), cookie: session.cookie })
+    numbers[EXTRA] = extra
+    const own = withCookie(base)
+    let status = this.write(key, session, own, base)
+    // Text that is not JSON cannot be merged: the cookie goes into what the record is by now.
+    while (status === CHANGED) {
+      const text = native.get(this.handle, key)
+      if (text === undefined) return
+      const now = { text: this.check(text), version: numbers[VERSION] }
+      this.ask(session, base)
+      numbers[EXTRA] = extra
+      status = this.write(key, session, withCookie(now), now)
+      const { place, cookie } = baseOf(session, this.place, key)
+      setBase(session, new Base(place, key, own, 0, cookie, cookie?.expires))
+    }
   }
 
   destroy(sid) {
@@ -241,6 +291,15 @@ class Engine {
   }
 }
 
-const toKey = (sid) => (typeof sid === 'string' ? sid : String(sid))
+function toKey(sid) {
+  if (typeof sid === 'string') return sid
+  try {
+    return String(sid)
+  } catch (cause) {
+    throw unreadable('the sid cannot be turned into text', cause)
+  }
+}
+
+const unreadable = (message, cause) => new RustStoreError('ERR_STORE_DECODE', message, { cause })
 
 module.exports = { Engine }

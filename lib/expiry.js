@@ -8,6 +8,7 @@ const { RustStoreError } = require('./errors')
 const KEEP = 0
 const LATER = 1
 const SET = 2
+const ALWAYS = 3
 
 // express-session's Cookie computes originalMaxAge from the clock when it is set, and again at each
 // touch (session/cookie.js, `set expires`): a difference this small, in ms, is drift.
@@ -59,9 +60,9 @@ function wanted(session, ttl, base, now) {
   const told = !Number.isNaN(date)
   if (typeof ttl === 'function') {
     const expires = clamp(now + ttlMs(ttl, session))
-    return { expires, moved: told && date < expires, rule: SET }
+    return { expires, moved: told && date < expires, rule: ALWAYS }
   }
-  const expires = told ? date : clamp(now + ttl)
+  const expires = clamp(told ? date : now + ttl)
   let rule = LATER
   if (base === undefined || isMaxAgeMoved(base.originalMaxAge, cookie?.originalMaxAge)) rule = SET
   else if (told && date === base.expires) rule = KEEP

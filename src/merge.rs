@@ -17,12 +17,13 @@
 //!
 //! The session's `cookie` is merged by field and never a conflict: where both changed a field, it
 //! is mine's. Its `expires` and `originalMaxAge` come together from the side that [`Expiry`]
-//! decides for, whatever `atomic` names.
+//! decides for, whatever `atomic` names. When the record ends is the caller's business.
 
 mod expiry;
 mod sides;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::{fmt, thread};
 
@@ -30,6 +31,7 @@ use crate::json::{self, Document, Members, Value};
 use expiry::max_age_moved;
 pub use expiry::{Expiry, ExpiryRule, Side};
 use sides::{Equal, Triple, for_each_key, members};
+use text::{Mark, Text};
 
 /// Objects this many levels below the session are merged by key; deeper ones are units. Half of
 /// what `JSON.stringify` can write before it throws.
@@ -40,28 +42,33 @@ pub const MAX_DEPTH: usize = 2000;
 const LEVELS_PER_STACK: usize = 100;
 const STACK_BYTES: usize = 4 << 20;
 
+/// So many levels are first asked whether their texts are equal, which is quick for what nobody
+/// changed. On every level it would take time quadratic in the depth.
+const TEXT_LEVELS: usize = 8;
+
 /// Conflicts are listed until their paths take this many bytes: one long key with many keys
 /// beneath it would else take more memory than the session, many times over.
-const MAX_PATH_BYTES: usize = 64 * 1024;
+pub const MAX_PATH_BYTES: usize = 64 * 1024;
 
 /// The keys that lead to a value, from the top. Each is a JSON string token with its quotes, so
 /// that any key survives.
 pub type Path = Vec<Box<str>>;
+
+/// What a path takes of [`MAX_PATH_BYTES`].
+pub(crate) fn path_bytes(path: &Path) -> usize {
+    path.iter().map(|key| key.len() + size_of::<Box<str>>()).sum()
+}
 
 /// The outcome of a merge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Merged {
     /// The merged session's text.
     pub payload: Vec<u8>,
-    /// When it ends.
-    pub expires: u64,
     /// Whose `cookie.expires` and `cookie.originalMaxAge` the payload carries.
     pub cookie: Side,
     /// Values that both sides had changed. Never empty when there were conflicts, but when the
-    /// paths become very long the rest is only counted.
+    /// paths become very long ([`MAX_PATH_BYTES`]) the rest is left out.
     pub conflicts: Vec<Path>,
-    /// How many conflicts are not listed.
-    pub unlisted: usize,
 }
 
 /// The side whose text is not a JSON object, so that nothing can be merged.
@@ -96,24 +103,21 @@ pub fn merge(
     expiry: Expiry,
     atomic: &[String],
 ) -> Result<Merged, NotMergeable> {
-    let capacity = mine.len() + theirs.len();
     let base = object(base).ok_or(NotMergeable::Base)?;
     let mine = object(mine).ok_or(NotMergeable::Mine)?;
     let theirs = object(theirs).ok_or(NotMergeable::Theirs)?;
     let [base, mine, theirs] = [&base, &mine, &theirs].map(|document| document.root().members());
-    let (cookie, expires) = expiry.decide(max_age_moved(&base, &theirs));
+    let cookie = expiry.cookie(&base, &mine, &theirs);
     let mut merger = Merger {
-        out: Vec::with_capacity(capacity),
+        out: Text::default(),
         path: Vec::new(),
         atomic,
         cookie,
         conflicts: Vec::new(),
         path_bytes: 0,
-        unlisted: 0,
     };
     merger.object(&base, &mine, &theirs);
-    let Merger { out: payload, conflicts, unlisted, .. } = merger;
-    Ok(Merged { payload, expires, cookie, conflicts, unlisted })
+    Ok(Merged { payload: merger.out.finish(), cookie, conflicts: merger.conflicts })
 }
 
 /// Whether the cookie of `theirs` has another `originalMaxAge` than that of `base`, by more than
@@ -137,14 +141,13 @@ fn object(text: &[u8]) -> Option<Document<'_>> {
 }
 
 struct Merger<'d> {
-    out: Vec<u8>,
+    out: Text<'d>,
     /// Key tokens from the top to the object being merged.
     path: Vec<&'d [u8]>,
     atomic: &'d [String],
     cookie: Side,
     conflicts: Vec<Path>,
     path_bytes: usize,
-    unlisted: usize,
 }
 
 impl<'d> Merger<'d> {
@@ -153,7 +156,7 @@ impl<'d> Merger<'d> {
         let top = self.path.is_empty();
         let mut all = Equal { base_mine: true, base_theirs: true, mine_theirs: true };
         let mut kept_keys = 0;
-        self.out.push(b'{');
+        self.out.byte(b'{');
         for_each_key(base, mine, theirs, |member, triple| {
             kept_keys += usize::from(triple.base.is_some());
             if top && *member.key == *b"cookie" {
@@ -166,7 +169,7 @@ impl<'d> Merger<'d> {
             all.base_theirs &= equal.base_theirs;
             all.mine_theirs &= equal.mine_theirs;
         });
-        self.out.push(b'}');
+        self.out.byte(b'}');
         // The others are gone from both sides.
         if kept_keys < base.len() {
             all.base_mine = false;
@@ -190,14 +193,18 @@ impl<'d> Merger<'d> {
         })
     }
 
-    /// Writes the merge of one key, and tells the object around it which sides are equal: asking
-    /// again on every level would take time quadratic in the depth.
+    /// Writes the merge of one key, and tells the object around it which sides are equal: comparing
+    /// them again on every level would take time quadratic in the depth.
     fn member(&mut self, token: &'d [u8], triple: Triple<'d>, unit: bool) -> Equal {
         let start = self.begin(token);
-        let objects = triple.objects().filter(|_| !unit && self.path.len() < MAX_DEPTH);
-        let equal = match objects {
-            Some((mine, theirs)) => {
-                let value = self.out.len();
+        let levels = self.path.len();
+        let equal = match triple.objects() {
+            Some((mine, theirs))
+                if !unit
+                    && levels < MAX_DEPTH
+                    && !(levels < TEXT_LEVELS && triple.has_equal_texts()) =>
+            {
+                let value = self.out.mark();
                 self.path.push(token);
                 let mut equal = self.beneath(triple.base, mine, theirs);
                 self.path.pop();
@@ -208,10 +215,10 @@ impl<'d> Merger<'d> {
                 if triple.settled(equal).is_none() {
                     return equal;
                 }
-                self.out.truncate(value);
+                self.out.back_to(value);
                 equal
             }
-            None => triple.compare(),
+            _ => triple.compare(),
         };
         let value = triple.settled(equal).unwrap_or_else(|| {
             self.conflict(token);
@@ -225,11 +232,11 @@ impl<'d> Merger<'d> {
         let start = self.begin(token);
         let value = match (triple.mine, triple.theirs) {
             (Some(mine), Some(theirs)) if mine.is_object() && theirs.is_object() => {
-                let value = self.out.len();
+                let value = self.out.mark();
                 if !self.cookie_fields(triple.base, mine, theirs) {
                     return;
                 }
-                self.out.truncate(value);
+                self.out.back_to(value);
                 Some(theirs)
             }
             _ => triple.settled(triple.compare()).unwrap_or_else(|| triple.collided()),
@@ -246,7 +253,7 @@ impl<'d> Merger<'d> {
     ) -> bool {
         let base = members(base);
         let mut all_theirs = true;
-        self.out.push(b'{');
+        self.out.byte(b'{');
         for_each_key(&base, &mine.members(), &theirs.members(), |member, triple| {
             let value = match (&*member.key, self.cookie) {
                 (b"expires" | b"originalMaxAge", Side::Mine) => triple.mine,
@@ -257,38 +264,36 @@ impl<'d> Merger<'d> {
             let start = self.begin(member.token);
             self.end(start, value);
         });
-        self.out.push(b'}');
+        self.out.byte(b'}');
         all_theirs
     }
 
     /// Writes a key. Returns where the member begins.
-    fn begin(&mut self, token: &[u8]) -> usize {
-        let start = self.out.len();
-        // No value ends with an opening brace.
-        if self.out.last() != Some(&b'{') {
-            self.out.push(b',');
+    fn begin(&mut self, token: &'d [u8]) -> Mark {
+        let start = self.out.mark();
+        if !self.out.is_at_start_of_object() {
+            self.out.byte(b',');
         }
-        self.out.extend_from_slice(token);
-        self.out.push(b':');
+        self.out.write(token);
+        self.out.byte(b':');
         start
     }
 
     /// Writes a key's value, or takes the key back.
-    fn end(&mut self, start: usize, value: Option<Value<'_>>) {
+    fn end(&mut self, start: Mark, value: Option<Value<'d>>) {
         match value {
-            Some(value) => self.out.extend_from_slice(value.text()),
-            None => self.out.truncate(start),
+            Some(value) => self.out.write(value.text()),
+            None => self.out.back_to(start),
         }
     }
 
     fn conflict(&mut self, token: &'d [u8]) {
         if self.path_bytes >= MAX_PATH_BYTES {
-            self.unlisted += 1;
             return;
         }
         let path: Path =
             self.path.iter().chain([&token]).map(|token| json::portable(token)).collect();
-        self.path_bytes += path.iter().map(|key| key.len() + size_of::<Box<str>>()).sum::<usize>();
+        self.path_bytes += path_bytes(&path);
         self.conflicts.push(path);
     }
 }

@@ -44,7 +44,7 @@ impl Draft<'_> {
     /// writes.
     pub fn settle(&self, theirs: Millis) -> (Millis, bool) {
         let expires = match self.rule {
-            ExpiryRule::Set => self.expires,
+            ExpiryRule::Set | ExpiryRule::Always => self.expires,
             ExpiryRule::Keep => theirs,
             ExpiryRule::Later => self.expires.max(theirs),
         };
@@ -73,7 +73,9 @@ impl Touch {
         match self.rule {
             ExpiryRule::Keep => false,
             ExpiryRule::Later if earlier => false,
-            ExpiryRule::Later | ExpiryRule::Set => self.expires.abs_diff(theirs) >= self.slack,
+            ExpiryRule::Later | ExpiryRule::Set | ExpiryRule::Always => {
+                self.expires.abs_diff(theirs) >= self.slack
+            }
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Base<'a> {
     pub version: Version,
     /// Makes its text, only when it is asked for.
     pub text: &'a dyn Fn() -> Bytes,
+    /// Only the cookie differs from it: nothing but that may be written over another's save.
+    pub cookie_only: bool,
 }
 
 /// The outcome of a save.
@@ -48,6 +50,9 @@ pub enum Saved {
     Gone,
     /// Its expiry is past; the session was removed.
     Removed,
+    /// Only the cookie was to be saved, and the record's text is another that cannot be merged.
+    /// Nothing was written.
+    Changed,
 }
 
 /// Counts since the store was opened.
@@ -123,7 +128,7 @@ impl Store {
         self.check_size(draft.payload)?;
         // An expiry that is kept, or one that time has overtaken since it was moved ahead, does not
         // end a session that others keep alive.
-        let decides = base.is_none() || draft.rule == ExpiryRule::Set;
+        let decides = base.is_none() || decides(draft.rule);
         if draft.expires <= now && decides {
             self.backend.remove(sid).wait().await?;
             return Ok(Saved::Removed);
@@ -150,7 +155,7 @@ impl Store {
             Saved::Gone => {
                 refused.fetch_add(1, Relaxed);
             }
-            Saved::Removed => {}
+            Saved::Removed | Saved::Changed => {}
         }
     }
 
@@ -163,16 +168,19 @@ impl Store {
         now: Millis,
     ) -> Result<Saved> {
         let seen = Seen { version: base.version, payload: base.text };
-        let compared = self.options.merge.then_some(&seen);
+        let compared = (self.options.merge || base.cookie_only).then_some(&seen);
         let mut theirs = match self.backend.replace(sid, compared, mine, now).wait().await? {
             Replaced::Written(written) => return Ok(Saved::Written(written)),
             Replaced::Gone => return Ok(Saved::Gone),
             Replaced::Changed(record) => record,
         };
-        let base = (base.text)();
+        let (base, cookie_only) = ((base.text)(), base.cookie_only);
         let started = Instant::now();
         loop {
-            let merged = self.merge(&base, mine, &theirs);
+            let merged = match self.merge(&base, mine, &theirs) {
+                Merge { is_json: false, .. } if cookie_only => return Ok(Saved::Changed),
+                merged => merged,
+            };
             self.check_size(&merged.payload)?;
             let draft = Draft { payload: &merged.payload, ..merged.draft };
             let payload = || theirs.payload.clone();
@@ -202,9 +210,13 @@ impl Store {
             Ok(merged) => Merge {
                 payload: Cow::Owned(merged.payload),
                 draft: match merged.cookie {
+                    Side::Theirs if mine.rule == ExpiryRule::Always => {
+                        Draft { moved: true, ..mine }
+                    }
                     Side::Theirs => with_their_expiry,
                     Side::Mine => mine,
                 },
+                is_json: true,
                 conflicts: match merged.conflicts.is_empty() {
                     true => String::new(),
                     false => merge::conflicts_json(&merged.conflicts),
@@ -215,11 +227,13 @@ impl Store {
             Err(_) if mine.payload == base => Merge {
                 payload: Cow::Borrowed(&theirs.payload),
                 draft: Draft { moved: true, ..mine },
+                is_json: false,
                 conflicts: String::new(),
             },
             Err(_) => Merge {
                 payload: Cow::Borrowed(mine.payload),
                 draft: mine,
+                is_json: false,
                 conflicts: if *theirs.payload == *base { String::new() } else { "[[]]".into() },
             },
         }
@@ -236,7 +250,7 @@ impl Store {
         now: Millis,
     ) -> Result<()> {
         self.check_sid(sid)?;
-        if expires <= now && rule == ExpiryRule::Set {
+        if expires <= now && decides(rule) {
             return self.destroy(sid).await;
         }
         let seen = base.as_ref().map(|base| base.version);
@@ -302,9 +316,15 @@ impl Store {
     }
 }
 
+/// Whether an expiry of this rule is taken, and so ends the session where it is past.
+fn decides(rule: ExpiryRule) -> bool {
+    matches!(rule, ExpiryRule::Set | ExpiryRule::Always)
+}
+
 struct Merge<'a> {
     payload: Cow<'a, [u8]>,
     /// Everything but the payload.
     draft: Draft<'a>,
+    is_json: bool,
     conflicts: String,
 }

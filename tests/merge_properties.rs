@@ -14,6 +14,11 @@ fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
     vec(prop_oneof![9 => piece, 1 => vec(any::<u8>(), 0..3)], 0..40).prop_map(|list| list.concat())
 }
 
+fn rule() -> impl Strategy<Value = ExpiryRule> {
+    use ExpiryRule::{Always, Keep, Later, Set};
+    prop::sample::select(&[Keep, Later, Set, Always][..])
+}
+
 const PIECES: [&[u8]; 36] = [
     b"{",
     b"}",
@@ -77,10 +82,10 @@ proptest! {
     }
 
     #[test]
-    fn nearly_sessions_are_merged_or_refused(texts in vec(nearly_json(), 3)) {
+    fn nearly_sessions_are_merged_or_refused(texts in vec(nearly_json(), 3), rule in rule()) {
         let texts: Vec<Vec<u8>> =
             texts.iter().map(|inner| [b"{", &inner[..], b"}"].concat()).collect();
-        let expiry = Expiry { rule: ExpiryRule::Later, mine: 2, theirs: 1 };
+        let expiry = Expiry { rule, mine: 2, theirs: 1 };
         properties::merge_texts([&texts[0], &texts[1], &texts[2]], expiry, &["a".into()]);
     }
 }

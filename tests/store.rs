@@ -46,7 +46,7 @@ fn get(store: &Store, sid: &str) -> Option<Record> {
 /// Saves `text` as a change of what was read.
 fn save(store: &Store, sid: &str, text: &str, read: &Record) -> Saved {
     let payload = || read.payload.clone();
-    let base = Base { version: read.version, text: &payload };
+    let base = Base { version: read.version, text: &payload, cookie_only: false };
     settle(store.save(sid.as_bytes(), draft(text), Some(base), NOW)).unwrap()
 }
 

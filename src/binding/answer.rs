@@ -28,12 +28,16 @@ pub const NUMBER: usize = 2;
 pub const NOW: usize = 3;
 /// In: the expiry that is asked for, ms.
 pub const EXPIRES: usize = 4;
-/// In: 0 keeps the record's expiry, 1 takes the later, 2 sets it.
+/// In: 0 keeps the record's expiry, 1 takes the later, 2 sets it, 3 sets it whoever moved it.
 pub const RULE: usize = 5;
 /// In: the version of the base; -1 without one.
 pub const BASE: usize = 6;
-/// In: 1 where the text does not tell the expiry, or where a walk goes on from.
+/// In: of a save, [`MOVED`] and [`COOKIE_ONLY`] added up; of a walk, where it goes on from.
 pub const EXTRA: usize = 7;
+/// The text does not tell the expiry.
+pub const MOVED: u32 = 1;
+/// Only the cookie differs from the base.
+pub const COOKIE_ONLY: u32 = 2;
 
 // What STATUS says; lib/engine.js has the same.
 /// Only [`operate`] says so.
@@ -42,6 +46,8 @@ pub const DONE: f64 = 0.0;
 pub const MERGED: f64 = 1.0;
 pub const GONE: f64 = 2.0;
 pub const REMOVED: f64 = 3.0;
+/// Only the cookie was to be saved, into text that cannot be merged.
+pub const CHANGED: f64 = 4.0;
 
 /// A value made by hand.
 pub struct Raw(pub sys::napi_value);

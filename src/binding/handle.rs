@@ -91,7 +91,8 @@ impl<'a> Handle<'a> {
     pub fn set(self, index: usize, value: f64) {
         assert!(index < NUMBERS);
         // SAFETY: the array has that many elements, is kept alive by our reference, and is never
-        // detached or resized by index.js. JavaScript cannot run while this does.
+        // detached or resized by lib/engine.js. napi_get_typedarray_info has moved its elements
+        // off V8's heap, where they stay. JavaScript cannot run while this does.
         unsafe { *self.0.numbers.add(index) = value };
     }
 

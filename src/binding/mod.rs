@@ -11,17 +11,16 @@
 
 mod answer;
 mod handle;
+mod hot;
 mod text;
 
-use bytes::Bytes;
 use napi::{Env, JsValue, Result, bindgen_prelude::Unknown};
 use napi_derive::napi;
 use serde_json::json;
 
 use self::{
     answer::{
-        BASE, DONE, EXPIRES, EXTRA, GONE, MERGED, NOW, NUMBER, REMOVED, RULE, Raw, STATUS, VERSION,
-        array, error_json, number, operate, settle, undefined,
+        EXTRA, NOW, NUMBER, Raw, VERSION, array, error_json, number, operate, settle, undefined,
     },
     handle::Handle,
     text::Text,
@@ -31,21 +30,16 @@ use crate::{
     backends::REGISTRY,
     error::{Error, Kind},
     options::Options,
-    record::{Draft, ExpiryRule, Millis, Record},
-    store::{Base, Saved, Store},
+    record::{Millis, Record},
+    store::Store,
 };
+
+/// The last time that a JavaScript Date can hold.
+const LAST_MS: Millis = 8_640_000_000_000_000;
 
 /// A time of JavaScript's; one before 1970 is 1970, one that is no number too.
 fn millis(handle: Handle<'_>, index: usize) -> Millis {
-    handle.number(index) as Millis
-}
-
-fn rule(handle: Handle<'_>) -> ExpiryRule {
-    match handle.number(RULE) {
-        0.0 => ExpiryRule::Keep,
-        1.0 => ExpiryRule::Later,
-        _ => ExpiryRule::Set,
-    }
+    (handle.number(index) as Millis).min(LAST_MS)
 }
 
 /// When a record ends, in ms; negative where that is no longer what its text says.
@@ -65,6 +59,8 @@ fn lend<R>(
 /// Opens a store. Returns `[handle, facts]`, or the error as JSON text.
 #[napi]
 pub fn open(env: Env, options: String, numbers: Unknown<'_>) -> Result<Raw> {
+    // A thread of ours may outlive the worker that loaded this library, which Node then unloads.
+    napi::bindgen_prelude::retain_current_module_for_unload_safety();
     let opened = Options::parse(&options, &REGISTRY)
         .map_err(|error| error.at("", "open"))
         .and_then(Store::open);
@@ -80,90 +76,6 @@ pub fn open(env: Env, options: String, numbers: Unknown<'_>) -> Result<Raw> {
     let handle = Handle::create(env.raw(), store, numbers.raw())?;
     let facts = text::to_js(env.raw(), facts.to_string().as_bytes())?;
     array(env, &[handle, facts])
-}
-
-/// Reads a session: its text, or undefined. Leaves its version and [`told_expiry`]. In: `NOW`.
-#[napi]
-pub fn get(env: Env, handle: Handle<'_>, sid: Text) -> Result<Raw> {
-    operate(
-        env,
-        handle,
-        "get",
-        |store| lend(sid, |sid| settle(store.get(sid, millis(handle, NOW)))),
-        |found| match found {
-            None => Ok(undefined()),
-            Some(record) => {
-                handle.set(VERSION, record.version as f64);
-                handle.set(NUMBER, told_expiry(&record));
-                text::to_js(env.raw(), &record.payload).map(Raw)
-            }
-        },
-    )
-}
-
-/// Saves a session, with the text that it was read as where it has a base. In: `NOW`, `EXPIRES`,
-/// `RULE`, `BASE`, `EXTRA`. Returns undefined, or `[conflicts as JSON text, evicted sid, ...]`;
-/// leaves the new version.
-#[napi]
-pub fn set(env: Env, handle: Handle<'_>, sid: Text, payload: Text, base_text: Text) -> Result<Raw> {
-    let draft = Draft {
-        payload: b"",
-        expires: millis(handle, EXPIRES),
-        rule: rule(handle),
-        moved: handle.number(EXTRA) == 1.0,
-    };
-    let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
-    let base = base(handle, &text);
-    operate(
-        env,
-        handle,
-        "set",
-        |store| {
-            lend(sid, |sid| {
-                lend(payload, |payload| {
-                    settle(store.save(sid, Draft { payload, ..draft }, base, millis(handle, NOW)))
-                })
-            })
-        },
-        |saved| {
-            let (status, written, conflicts) = match saved {
-                Saved::Written(written) => (DONE, written, String::new()),
-                Saved::Merged { written, conflicts } => (MERGED, written, conflicts),
-                Saved::Gone => (GONE, Default::default(), String::new()),
-                Saved::Removed => (REMOVED, Default::default(), String::new()),
-            };
-            handle.set(STATUS, status);
-            handle.set(VERSION, written.version as f64);
-            if conflicts.is_empty() && written.evicted.is_empty() {
-                return Ok(undefined());
-            }
-            let mut news = vec![text::to_js(env.raw(), conflicts.as_bytes())?];
-            for sid in &written.evicted {
-                news.push(text::to_js(env.raw(), sid)?);
-            }
-            array(env, &news)
-        },
-    )
-}
-
-fn base<'a>(handle: Handle<'_>, text: &'a dyn Fn() -> Bytes) -> Option<Base<'a>> {
-    let version = handle.number(BASE);
-    (version >= 0.0).then_some(Base { version: version as u64, text })
-}
-
-/// Moves the expiry of a session. In: `NOW`, `EXPIRES`, `RULE`, `BASE`.
-#[napi]
-pub fn touch(env: Env, handle: Handle<'_>, sid: Text, base_text: Text) -> Result<Raw> {
-    let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
-    let base = base(handle, &text);
-    let (expires, now) = (millis(handle, EXPIRES), millis(handle, NOW));
-    operate(
-        env,
-        handle,
-        "touch",
-        |store| lend(sid, |sid| settle(store.touch(sid, expires, rule(handle), base, now))),
-        |()| Ok(undefined()),
-    )
 }
 
 /// Removes a session.

@@ -12,8 +12,10 @@ use napi::{
     check_status, sys,
 };
 
-/// Room to begin with, in bytes; it grows with the largest string that was read.
+/// Room to begin with, in bytes.
 const SCRATCH_BYTES: usize = 16 * 1024;
+/// Room that is not kept for the next call.
+const LARGE_BYTES: usize = 256 * 1024;
 /// U+FFFD in UTF-8.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
@@ -30,6 +32,11 @@ thread_local! {
 }
 
 impl Text {
+    /// A string that is read when it is asked for; another value fails then.
+    pub fn new(env: sys::napi_env, value: sys::napi_value) -> Self {
+        Text { env, value }
+    }
+
     /// Reads it into a buffer that is kept for the next call, and lends that out. Calls may be
     /// nested two deep.
     pub fn with<R>(self, then: impl FnOnce(&[u8]) -> R) -> Result<R> {
@@ -41,7 +48,11 @@ impl Text {
                 return Ok(then(&buffer));
             };
             self.read(&mut buffer)?;
-            Ok(then(&buffer))
+            let done = then(&buffer);
+            if buffer.capacity() > LARGE_BYTES {
+                *buffer = Vec::new();
+            }
+            Ok(done)
         })
     }
 
@@ -77,7 +88,11 @@ impl Text {
             if room - length > 4 {
                 break;
             }
-            buffer.reserve(room * 2);
+            // One byte for each unit of UTF-16 is enough for ASCII, three are for anything.
+            let units = self.units()?;
+            let enough = if room < units + 5 { units + 5 } else { 3 * units + 5 };
+            buffer.clear();
+            buffer.reserve_exact(enough);
         }
         if has_replacement(buffer) {
             self.read_exact(buffer)?;
@@ -85,15 +100,21 @@ impl Text {
         Ok(())
     }
 
+    /// Its length in units of UTF-16, which Node knows without looking at them.
+    fn units(self) -> Result<usize> {
+        let mut units = 0;
+        // SAFETY: without a buffer Node only tells the length.
+        let status = unsafe {
+            sys::napi_get_value_string_utf16(self.env, self.value, ptr::null_mut(), 0, &mut units)
+        };
+        check_status!(status, "a string was expected")?;
+        Ok(units)
+    }
+
     /// Reads it as UTF-16, which Node-API does exactly.
     #[cold]
     fn read_exact(self, buffer: &mut Vec<u8>) -> Result<()> {
-        let mut length = 0;
-        // SAFETY: without a buffer Node only tells the length.
-        let status = unsafe {
-            sys::napi_get_value_string_utf16(self.env, self.value, ptr::null_mut(), 0, &mut length)
-        };
-        check_status!(status, "a string was expected")?;
+        let mut length = self.units()?;
         let mut units = vec![0u16; length + 1];
         // SAFETY: `units` has room for the length that Node told and the NUL it adds.
         let status = unsafe {
@@ -140,7 +161,7 @@ impl ValidateNapiValue for Text {}
 
 impl FromNapiValue for Text {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
-        Ok(Text { env, value })
+        Ok(Text::new(env, value))
     }
 }
 

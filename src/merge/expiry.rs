@@ -15,6 +15,9 @@ pub enum ExpiryRule {
     Later,
     /// Mine.
     Set,
+    /// Mine, but theirs may decide what the text says: something other than the cookie tells when a
+    /// session ends.
+    Always,
 }
 
 /// One of the two sides of a merge.
@@ -38,27 +41,31 @@ pub struct Expiry {
 }
 
 impl Expiry {
-    /// The side that decides, and the expiry.
-    pub(super) fn decide(self, moved_by_theirs: bool) -> (Side, u64) {
-        let side = match self.rule {
-            ExpiryRule::Set => Side::Mine,
-            ExpiryRule::Later if !moved_by_theirs && self.mine > self.theirs => Side::Mine,
-            ExpiryRule::Later | ExpiryRule::Keep => Side::Theirs,
+    /// The side whose two cookie fields the merged text carries.
+    pub(super) fn cookie(
+        self,
+        base: &Members<'_>,
+        mine: &Members<'_>,
+        theirs: &Members<'_>,
+    ) -> Side {
+        let moved_by = |side| max_age_moved(base, side);
+        let is_mine = match self.rule {
+            ExpiryRule::Keep => false,
+            ExpiryRule::Later => self.mine > self.theirs && !moved_by(theirs),
+            ExpiryRule::Set => true,
+            ExpiryRule::Always => moved_by(mine) || !moved_by(theirs),
         };
-        match side {
-            Side::Mine => (side, self.mine),
-            Side::Theirs => (side, self.theirs),
-        }
+        if is_mine { Side::Mine } else { Side::Theirs }
     }
 }
 
-/// Whether theirs changed `originalMaxAge`, by more than the setter itself drifts.
-pub(super) fn max_age_moved(base: &Members<'_>, theirs: &Members<'_>) -> bool {
+/// Whether a side changed `originalMaxAge`, by more than the setter itself drifts.
+pub(super) fn max_age_moved(base: &Members<'_>, side: &Members<'_>) -> bool {
     let max_age = |session: &Members<'_>| {
         members(session.get(b"cookie", 0)).get(b"originalMaxAge", 0).and_then(Value::number)
     };
-    match (max_age(base), max_age(theirs)) {
-        (Some(base), Some(theirs)) => (base - theirs).abs() > DRIFT_MS,
+    match (max_age(base), max_age(side)) {
+        (Some(base), Some(side)) => (base - side).abs() > DRIFT_MS,
         (None, None) => false,
         _ => true,
     }

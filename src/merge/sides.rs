@@ -51,15 +51,17 @@ impl<'d> Triple<'d> {
         if gone(self.theirs) && !gone(self.mine) { self.theirs } else { self.mine }
     }
 
-    /// The two objects, where the key is to be merged by what is in them. Sides with equal texts
-    /// need no such merge.
+    /// The two objects, where both sides have one.
     pub fn objects(self) -> Option<(Value<'d>, Value<'d>)> {
         let (mine, theirs) = (self.mine?, self.theirs?);
-        let base = self.base.map(Value::text);
-        let decided = base == Some(mine.text())
-            || base == Some(theirs.text())
-            || mine.text() == theirs.text();
-        (mine.is_object() && theirs.is_object() && !decided).then_some((mine, theirs))
+        (mine.is_object() && theirs.is_object()).then_some((mine, theirs))
+    }
+
+    /// Whether two sides have the same text, so that no more is needed to settle it.
+    pub fn has_equal_texts(self) -> bool {
+        let [base, mine, theirs] =
+            [self.base, self.mine, self.theirs].map(|side| side.map(Value::text));
+        base == mine || base == theirs || mine == theirs
     }
 }
 

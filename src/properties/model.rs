@@ -218,7 +218,6 @@ impl Reader<'_> {
 /// What [`merge`] answers.
 pub struct Outcome {
     pub session: Json,
-    pub expires: u64,
     pub cookie: Side,
     pub conflicts: Vec<Vec<Text>>,
 }
@@ -235,18 +234,22 @@ pub fn merge(
         Some(Json::Number(ms)) => Some(*ms),
         _ => None,
     };
-    let moved = match (age(base), age(theirs)) {
+    let moved = |side: &Json| match (age(base), age(side)) {
         (Some(a), Some(b)) => (a - b).abs() > 1000.0,
         (a, b) => a.is_some() != b.is_some(),
     };
-    let mine_decides = expiry.rule == ExpiryRule::Set
-        || (expiry.rule == ExpiryRule::Later && !moved && expiry.mine > expiry.theirs);
+    let theirs_decides = match (expiry.rule, moved(mine), moved(theirs)) {
+        (ExpiryRule::Keep, _, _) => true,
+        (ExpiryRule::Later, _, moved) => moved || expiry.mine <= expiry.theirs,
+        (ExpiryRule::Set, _, _) => false,
+        (ExpiryRule::Always, by_mine, by_theirs) => by_theirs && !by_mine,
+    };
     let mut conflicts = Vec::new();
     let mut session = Json::Object(Vec::new());
     for key in keys(mine, theirs) {
         let (b, m, t) = (base.get(&key), mine.get(&key), theirs.get(&key));
         let merged = if key == cookie_key {
-            merge_cookie(b, m, t, mine_decides)
+            merge_cookie(b, m, t, theirs_decides)
         } else {
             let unit = atomic.iter().any(|name| text(name) == key);
             merge_value(b, m, t, unit, &mut vec![key.clone()], &mut conflicts)
@@ -255,9 +258,8 @@ pub fn merge(
             session.set(key, value);
         }
     }
-    let cookie = if mine_decides { Side::Mine } else { Side::Theirs };
-    let expires = if mine_decides { expiry.mine } else { expiry.theirs };
-    Outcome { session, expires, cookie, conflicts }
+    let cookie = if theirs_decides { Side::Theirs } else { Side::Mine };
+    Outcome { session, cookie, conflicts }
 }
 
 fn keys(mine: &Json, theirs: &Json) -> Vec<Text> {
@@ -324,7 +326,7 @@ fn merge_cookie(
     base: Option<&Json>,
     mine: Option<&Json>,
     theirs: Option<&Json>,
-    mine_decides: bool,
+    theirs_decides: bool,
 ) -> Option<Json> {
     let (Some(m @ Json::Object(_)), Some(t @ Json::Object(_))) = (mine, theirs) else {
         return merge_value(base, mine, theirs, true, &mut Vec::new(), &mut Vec::new());
@@ -333,7 +335,7 @@ fn merge_cookie(
     for key in keys(m, t) {
         let (b, m, t) = (base.and_then(|base| base.get(&key)), m.get(&key), t.get(&key));
         let of_expiry = key == text("expires") || key == text("originalMaxAge");
-        let take_theirs = if of_expiry { !mine_decides } else { equal(b, m) || equal(m, t) };
+        let take_theirs = if of_expiry { theirs_decides } else { equal(b, m) || equal(m, t) };
         if let Some(value) = if take_theirs { t } else { m } {
             merged.set(key, value.clone());
         }

@@ -7,11 +7,17 @@ use super::{
     Memory,
     cell::{Cell, due_second},
     evict,
+    shards::{SHARDS, Shards},
 };
 use crate::{
     error::{Error, Kind, Result},
     record::Millis,
 };
+
+/// Due records that one save looks at in search of one that is over.
+const EXPIRED_LOOKS: usize = 64;
+/// ... and how many of one shard.
+const SHARD_LOOKS: usize = 16;
 
 /// The bounds of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,18 +63,11 @@ impl Memory {
             queues.admit(hash, self);
         }
         while self.is_over() {
-            if self.remove_expired(now) {
+            if self.remove_expired(hash, now) {
                 continue;
             }
             let Some(victim) = queues.victim(hash, self) else { break };
-            let mut shard = self.shard(victim).write();
-            let sid = shard.find_hash(victim, &|sid| self.hash(sid)).map(|cell| cell.sid().into());
-            let sid: Box<[u8]> = sid.unwrap_or_default();
-            if let Some(cell) = shard.remove(victim, &sid) {
-                self.forget(&cell);
-                self.evicted.fetch_add(1, Relaxed);
-                evicted.push(sid);
-            }
+            evicted.extend(self.evict(victim));
         }
         evicted
     }
@@ -78,34 +77,45 @@ impl Memory {
             || self.bounds.max_bytes.is_some_and(|max| self.bytes.load(Relaxed) > max)
     }
 
-    /// Removes one record that is over, if there is one.
-    fn remove_expired(&self, now: Millis) -> bool {
-        if self.first_due.load(Relaxed) > due_second(now) {
-            return false;
-        }
-        self.first_due.store(u32::MAX, Relaxed);
-        let mut removed = false;
-        for shard in &self.shards {
-            let mut shard = shard.write();
-            if let Some(cell) = shard.first_over(now).cloned().filter(|_| !removed) {
-                shard.remove(self.hash(cell.sid()), cell.sid());
-                self.forget(&cell);
-                self.expired.fetch_add(1, Relaxed);
-                removed = true;
+    fn evict(&self, victim: u64) -> Option<Box<[u8]>> {
+        let mut shard = self.shards().write(victim);
+        let sid: Box<[u8]> = shard.find_hash(victim, &|sid| self.hash(sid))?.sid().into();
+        let cell = shard.remove(victim, &sid, &|sid| self.hash(sid))?;
+        self.forget(&cell);
+        self.evicted.fetch_add(1, Relaxed);
+        Some(sid)
+    }
+
+    /// Removes a few records that are over, if a few looks find any. The shard to begin with
+    /// follows from `hash`, so that each save looks elsewhere.
+    fn remove_expired(&self, hash: u64, now: Millis) -> bool {
+        let mut looks = EXPIRED_LOOKS;
+        for step in 0..SHARDS {
+            let index = (Shards::index(hash) + step) % SHARDS;
+            if self.shards().first_due(index) > due_second(now) {
+                continue;
             }
-            self.first_due.fetch_min(shard.first_due().unwrap_or(u32::MAX), Relaxed);
+            let allowed = looks.min(SHARD_LOOKS);
+            let pruned = self.prune_shard(index, now, allowed);
+            if !pruned.removed.is_empty() {
+                return true;
+            }
+            looks -= allowed - pruned.looks;
+            if looks == 0 {
+                break;
+            }
         }
-        removed
+        false
     }
 }
 
 impl evict::Table for Memory {
     fn hits(&self, hash: u64) -> Option<u8> {
-        self.shard(hash).read().find_hash(hash, &|sid| self.hash(sid)).map(Cell::hits)
+        self.shards().read(hash).find_hash(hash, &|sid| self.hash(sid)).map(Cell::hits)
     }
 
     fn set_hits(&self, hash: u64, hits: u8) {
-        if let Some(cell) = self.shard(hash).read().find_hash(hash, &|sid| self.hash(sid)) {
+        if let Some(cell) = self.shards().read(hash).find_hash(hash, &|sid| self.hash(sid)) {
             cell.set_hits(hits);
         }
     }

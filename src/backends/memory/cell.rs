@@ -13,10 +13,12 @@ use std::{
 use bytes::Bytes;
 use triomphe::ThinArc;
 
-use crate::record::{Millis, Record, Version};
+use crate::record::{Millis, Record, Touch, Version};
 
 /// Longest sid: its length is kept in 16 bits.
 pub const MAX_SID_BYTES: usize = u16::MAX as usize;
+/// A second that never comes: who is due then is over at a time the index does not know.
+pub const NEVER: u32 = u32::MAX;
 /// Reads that the eviction remembers of one record.
 const MAX_HITS: u8 = 3;
 /// Bytes of a record besides its sid and payload: this header and the two words of `ThinArc`.
@@ -97,10 +99,15 @@ impl Cell {
         self.expires() > now
     }
 
-    /// Moves the expiry; the text no longer tells it.
-    pub fn touch(&self, expires: Millis) {
-        self.header().expires.store(expires, Relaxed);
-        self.header().moved.store(true, Relaxed);
+    /// Moves the expiry where the touch says so; the text no longer tells it then. One step, or
+    /// of two touches at once the earlier could win.
+    pub fn touch(&self, touch: &Touch) -> bool {
+        let move_from = |theirs| touch.moves(theirs).then_some(touch.expires);
+        let moves = self.header().expires.fetch_update(Relaxed, Relaxed, move_from).is_ok();
+        if moves {
+            self.header().moved.store(true, Relaxed);
+        }
+        moves
     }
 
     /// The second of the expiry index.
@@ -148,7 +155,8 @@ impl AsRef<[u8]> for Payload {
     }
 }
 
-/// The first full second at which a record of this expiry is over.
+/// The first full second at which a record of this expiry is over. Later ones than the index can
+/// tell share [`NEVER`].
 pub fn due_second(expires: Millis) -> u32 {
-    u32::try_from(expires.div_ceil(1000)).unwrap_or(u32::MAX)
+    u32::try_from(expires.div_ceil(1000)).unwrap_or(NEVER)
 }

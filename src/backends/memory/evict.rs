@@ -12,11 +12,17 @@ use std::collections::VecDeque;
 const SMALL_SHARE: usize = 10;
 /// Entries of removed records that may pile up before the queues are swept.
 const SLACK: usize = 1024;
+/// Entries that are swept for each record that is added.
+const SWEEP: usize = 4;
+/// Records that one search for a victim looks at in their turn...
+const LOOKS: usize = 64;
+/// ... and after that among the newcomers, out of turn.
+const SAMPLES: usize = 32;
 
 #[derive(Default)]
 pub struct Queues {
-    small: VecDeque<u64>,
-    main: VecDeque<u64>,
+    small: Queue,
+    main: Queue,
 }
 
 /// What the queues ask of the table.
@@ -29,13 +35,53 @@ pub trait Table {
     fn len(&self) -> usize;
 }
 
+/// Hashes in order, in two parts so that it can be swept a little at a time.
+#[derive(Default)]
+struct Queue {
+    /// What this sweep has been through. Comes before all of `rest`.
+    swept: VecDeque<u64>,
+    rest: VecDeque<u64>,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.swept.len() + self.rest.len()
+    }
+
+    fn push(&mut self, hash: u64) {
+        self.rest.push_back(hash);
+    }
+
+    fn pop(&mut self) -> Option<u64> {
+        self.swept.pop_front().or_else(|| self.rest.pop_front())
+    }
+
+    fn at(&self, place: usize) -> u64 {
+        let rest = place.checked_sub(self.swept.len());
+        rest.map_or_else(|| self.swept[place], |place| self.rest[place])
+    }
+
+    /// Drops the next few entries whose record is gone.
+    fn sweep(&mut self, table: &impl Table) {
+        for _ in 0..SWEEP {
+            let Some(hash) = self.rest.pop_front() else {
+                std::mem::swap(&mut self.swept, &mut self.rest);
+                return;
+            };
+            if table.hits(hash).is_some() {
+                self.swept.push_back(hash);
+            }
+        }
+    }
+}
+
 impl Queues {
     /// A record was added.
     pub fn admit(&mut self, hash: u64, table: &impl Table) {
-        self.small.push_back(hash);
-        if self.small.len() + self.main.len() > 2 * table.len() + SLACK {
-            self.small.retain(|hash| table.hits(*hash).is_some());
-            self.main.retain(|hash| table.hits(*hash).is_some());
+        self.small.push(hash);
+        if self.small.len() + self.main.len() > table.len() + SLACK {
+            self.small.sweep(table);
+            self.main.sweep(table);
         }
     }
 
@@ -44,50 +90,66 @@ impl Queues {
         *self = Queues::default();
     }
 
-    /// The record that leaves next; never `keep`. Its entry is taken off the queues.
+    /// The record that leaves next; never `keep`. Where all that come next were read, it is the
+    /// one of them, and of some newcomers, that was read least: to go on until one has lost all
+    /// its reads could take as long as the queues are.
     pub fn victim(&mut self, keep: u64, table: &impl Table) -> Option<u64> {
-        // Each entry is looked at no more often than its hits can be counted down.
-        let mut looks = (self.small.len() + self.main.len()) * 5 + 1;
+        let mut looked_at = Vec::new();
         let mut spare_small = false;
-        while looks > 0 {
-            looks -= 1;
-            let newcomers = self.small.len() * SMALL_SHARE > self.small.len() + self.main.len();
-            let from_small = self.main.is_empty() || (newcomers && !spare_small);
-            let queue = if from_small { &mut self.small } else { &mut self.main };
-            let hash = queue.pop_front()?;
+        for _ in 0..LOOKS {
+            let (hash, hits, from_small) = self.next(spare_small, table)?;
             if hash == keep {
-                queue.push_back(hash);
+                let queue = if from_small { &mut self.small } else { &mut self.main };
+                queue.push(hash);
                 spare_small = from_small;
                 continue;
             }
-            match table.hits(hash) {
-                None => {}
-                Some(0) => return Some(hash),
-                Some(_) if from_small => {
-                    table.set_hits(hash, 0);
-                    self.main.push_back(hash);
-                }
-                Some(hits) => {
-                    table.set_hits(hash, hits - 1);
-                    self.main.push_back(hash);
-                }
+            if hits == 0 {
+                return Some(hash);
+            }
+            table.set_hits(hash, if from_small { 0 } else { hits - 1 });
+            self.main.push(hash);
+            looked_at.push((hits, hash));
+        }
+        // A flood may stand behind more people than were looked at.
+        let newcomers = self.small.len();
+        let samples =
+            (0..SAMPLES.min(newcomers)).map(|step| newcomers * step / SAMPLES.min(newcomers));
+        let samples = samples.map(|place| self.small.at(place)).filter(|hash| *hash != keep);
+        looked_at.extend(samples.filter_map(|hash| Some((table.hits(hash)?, hash))));
+        // The entry stays behind, and is dropped when its turn comes.
+        looked_at.into_iter().min_by_key(|(hits, _)| *hits).map(|(_, hash)| hash)
+    }
+
+    /// Takes off the entry whose turn it is, and those of removed records before it.
+    fn next(&mut self, spare_small: bool, table: &impl Table) -> Option<(u64, u8, bool)> {
+        loop {
+            let newcomers = self.small.len() * SMALL_SHARE > self.small.len() + self.main.len();
+            let from_small = self.main.len() == 0 || (newcomers && !spare_small);
+            let queue = if from_small { &mut self.small } else { &mut self.main };
+            let hash = queue.pop()?;
+            if let Some(hits) = table.hits(hash) {
+                return Some((hash, hits, from_small));
             }
         }
-        None
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, collections::HashMap};
+    use std::{
+        cell::{Cell, RefCell},
+        collections::HashMap,
+    };
 
     use super::*;
 
     #[derive(Default)]
-    struct Fake(RefCell<HashMap<u64, u8>>);
+    struct Fake(RefCell<HashMap<u64, u8>>, Cell<usize>);
 
     impl Table for Fake {
         fn hits(&self, hash: u64) -> Option<u8> {
+            self.1.set(self.1.get() + 1);
             self.0.borrow().get(&hash).copied()
         }
         fn set_hits(&self, hash: u64, hits: u8) {
@@ -129,6 +191,61 @@ mod tests {
         assert_eq!(queues.victim(2, &table), Some(1));
         table.0.borrow_mut().remove(&1);
         assert_eq!(queues.victim(2, &table), None);
+    }
+
+    #[test]
+    fn one_search_looks_at_a_few_however_many_were_read() {
+        let (mut queues, table) = (Queues::default(), Fake::default());
+        for user in 0..5000 {
+            add(&mut queues, &table, user);
+            table.set_hits(user, 3);
+        }
+        for user in 5000..6000 {
+            add(&mut queues, &table, user);
+            let before = table.1.get();
+            let victim = queues.victim(user, &table).unwrap();
+            assert!(table.1.get() - before <= LOOKS + SAMPLES);
+            assert_ne!(victim, user);
+            table.0.borrow_mut().remove(&victim);
+        }
+        assert_eq!(table.len(), 5000);
+    }
+
+    #[test]
+    fn a_flood_is_found_behind_more_users_than_one_search_looks_at() {
+        let (mut queues, table) = (Queues::default(), Fake::default());
+        for user in 0..1000 {
+            add(&mut queues, &table, user);
+            table.set_hits(user, 1);
+        }
+        for bot in 1000..10_000 {
+            add(&mut queues, &table, bot);
+            while table.len() > 1500 {
+                let victim = queues.victim(bot, &table).unwrap();
+                assert!(victim >= 1000, "user {victim} was pushed out by bot {bot}");
+                table.0.borrow_mut().remove(&victim);
+            }
+        }
+    }
+
+    #[test]
+    fn sweeping_takes_a_few_looks_at_a_time_and_keeps_the_order() {
+        let (mut queues, table) = (Queues::default(), Fake::default());
+        for hash in 0..10_000 {
+            add(&mut queues, &table, hash);
+        }
+        table.0.borrow_mut().retain(|hash, _| hash % 2 == 1);
+        for hash in 10_000..14_000 {
+            let before = table.1.get();
+            add(&mut queues, &table, hash);
+            assert!(table.1.get() - before <= 2 * SWEEP);
+        }
+        assert!(queues.small.len() + queues.main.len() <= table.len() + SLACK + 1);
+        let mut last = None;
+        while let Some(hash) = queues.small.pop() {
+            assert!(last < Some(hash));
+            last = Some(hash);
+        }
     }
 
     #[test]

@@ -7,19 +7,19 @@
 //! (docs/design.md has the figures). It keeps the named tables.
 
 use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    Arc, OnceLock, Weak,
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use hashbrown::DefaultHashBuilder;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use self::{
     bounds::Bounds,
     cell::{Cell, MAX_SID_BYTES, due_second},
     evict::Queues,
-    prune::CallerClock,
-    shard::Shard,
+    shard::{RECORD_COST, Shard},
+    shards::{SHARDS, Shards},
 };
 use crate::{
     backend::{Answer, Backend, Count, Gauges, Page, Replaced, Touched, Written},
@@ -32,22 +32,22 @@ mod evict;
 mod places;
 mod prune;
 mod shard;
+mod shards;
 
 pub use places::open;
 
-/// Many, so that growing one (which moves all of its entries) is short.
-const SHARDS: usize = 128;
-/// Slots that one step of a walk looks at.
-const PAGE_SLOTS: u32 = 256;
+/// Records that one step of a walk meets.
+const PAGE_RECORDS: u32 = 256;
 /// Due records that one step of counting looks at.
 const COUNT_LOOKS: usize = 4096;
-/// Due records that are pruned under one hold of a shard's lock.
-const PRUNE_LOOKS: usize = 256;
+/// From this many records on, freeing them takes longer than a caller should wait for.
+const MANY: usize = 10_000;
 
 /// One table of records.
 pub struct Memory {
     identity: String,
-    shards: Box<[RwLock<Shard>]>,
+    /// Made when first used: an app may open many stores that it never uses.
+    shards: OnceLock<Box<Shards>>,
     hasher: DefaultHashBuilder,
     bounds: Bounds,
     queues: Mutex<Queues>,
@@ -56,18 +56,15 @@ pub struct Memory {
     bytes: AtomicUsize,
     expired: AtomicU64,
     evicted: AtomicU64,
-    /// No record is due before this second.
-    first_due: AtomicU32,
     /// The time that the last caller named.
     named: AtomicU64,
-    clock: CallerClock,
 }
 
 impl Memory {
     fn start(identity: String, bounds: Bounds) -> Arc<Memory> {
         let table = Arc::new(Memory {
             identity,
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            shards: OnceLock::new(),
             hasher: DefaultHashBuilder::default(),
             bounds,
             queues: Mutex::default(),
@@ -76,9 +73,7 @@ impl Memory {
             bytes: AtomicUsize::new(0),
             expired: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
-            first_due: AtomicU32::new(u32::MAX),
             named: AtomicU64::new(0),
-            clock: CallerClock::default(),
         });
         prune::watch(Arc::downgrade(&table) as Weak<Memory>);
         table
@@ -89,9 +84,8 @@ impl Memory {
         self.hasher.hash_one(sid)
     }
 
-    fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        // hashbrown looks at the lowest and the highest bits.
-        &self.shards[(hash >> 32) as usize % SHARDS]
+    fn shards(&self) -> &Shards {
+        self.shards.get_or_init(Box::default)
     }
 
     /// Puts a record into its locked shard and keeps the books.
@@ -107,7 +101,7 @@ impl Memory {
                 self.count.fetch_add(1, Relaxed);
             }
         }
-        self.first_due.fetch_min(due, Relaxed);
+        self.shards().lower_first_due(hash, due);
         old
     }
 
@@ -116,35 +110,24 @@ impl Memory {
         self.bytes.fetch_sub(cell.bytes(), Relaxed);
     }
 
-    /// Removes what is over by the callers' clock, a little at a time.
-    fn prune(&self, real: Millis) {
-        let now = self.clock.now(self.named.load(Relaxed), real);
-        if u64::from(self.first_due.load(Relaxed)) * 1000 > now {
-            return;
-        }
-        self.first_due.store(u32::MAX, Relaxed);
-        for shard in &self.shards {
-            loop {
-                let mut removed = Vec::new();
-                let mut shard = shard.write();
-                let more = shard.prune(now, PRUNE_LOOKS, &mut removed, &|sid| self.hash(sid));
-                self.first_due.fetch_min(shard.first_due().unwrap_or(u32::MAX), Relaxed);
-                drop(shard);
-                for cell in &removed {
-                    self.forget(cell);
-                }
-                self.expired.fetch_add(removed.len() as u64, Relaxed);
-                if !more {
-                    break;
-                }
-                std::thread::yield_now();
-            }
-        }
-    }
-
     fn next_cell(&self, sid: &[u8], draft: &Draft<'_>, expires: Millis, moved: bool) -> Cell {
         let version = self.versions.fetch_add(1, Relaxed);
         Cell::new(sid, draft.payload, version, expires, moved)
+    }
+}
+
+/// Frees records; many of them on a thread of their own, which nobody waits for.
+fn free(shards: Vec<Shard>) {
+    if shards.iter().map(Shard::len).sum::<usize>() >= MANY {
+        drop(std::thread::Builder::new().name("session-free".into()).spawn(|| drop(shards)));
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let Some(shards) = self.shards.get() {
+            free(shards.take(|_| {}));
+        }
     }
 }
 
@@ -164,7 +147,7 @@ impl Backend for Memory {
     fn get(&self, sid: &[u8], now: Millis) -> Answer<Option<Record>> {
         self.named.store(now, Relaxed);
         let hash = self.hash(sid);
-        let shard = self.shard(hash).read();
+        let shard = self.shards().read(hash);
         let Some(cell) = shard.find(hash, sid).filter(|cell| cell.is_live(now)) else {
             return None.into();
         };
@@ -182,7 +165,7 @@ impl Backend for Memory {
         let hash = self.hash(sid);
         let cell = self.next_cell(sid, &draft, draft.expires, draft.moved);
         let version = cell.version();
-        let old = self.store(&mut self.shard(hash).write(), hash, cell);
+        let old = self.store(&mut self.shards().write(hash), hash, cell);
         Written { version, evicted: self.make_room(hash, old.is_none(), now) }.into()
     }
 
@@ -198,7 +181,7 @@ impl Backend for Memory {
             return Answer::Ready(Err(error));
         }
         let hash = self.hash(sid);
-        let mut shard = self.shard(hash).write();
+        let mut shard = self.shards().write(hash);
         let Some(found) = shard.find(hash, sid).filter(|cell| cell.is_live(now)) else {
             return Replaced::Gone.into();
         };
@@ -217,48 +200,47 @@ impl Backend for Memory {
     fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<Touched> {
         self.named.store(now, Relaxed);
         let hash = self.hash(sid);
-        let shard = self.shard(hash).read();
+        let shard = self.shards().read(hash);
         let Some(cell) = shard.find(hash, sid).filter(|cell| cell.is_live(now)) else {
             return Touched::Done.into();
         };
         if touch.seen.is_some_and(|seen| seen != cell.version()) {
             return Touched::Changed(cell.record()).into();
         }
-        if !touch.moves(cell.expires()) {
+        if !cell.touch(&touch) {
             return Touched::Done.into();
         }
-        cell.touch(touch.expires);
         let due = due_second(touch.expires);
         let is_earlier = due < cell.due();
         drop(shard);
         if is_earlier {
-            self.shard(hash).write().reindex(hash, sid);
-            self.first_due.fetch_min(due, Relaxed);
+            let mut shard = self.shards().write(hash);
+            shard.reindex(hash, sid);
+            self.shards().lower_first_due(hash, due);
         }
         Touched::Done.into()
     }
 
     fn remove(&self, sid: &[u8]) -> Answer<()> {
         let hash = self.hash(sid);
-        if let Some(cell) = self.shard(hash).write().remove(hash, sid) {
-            self.forget(&cell);
+        let mut shard = self.shards().write(hash);
+        let cell = shard.remove(hash, sid, &|sid| self.hash(sid));
+        if let Some(cell) = &cell {
+            self.forget(cell);
         }
+        drop(shard);
         ().into()
     }
 
     fn page(&self, from: u64, now: Millis) -> Answer<Page> {
         self.named.store(now, Relaxed);
         let (mut index, mut slot) = ((from >> 32) as usize, from as u32);
-        let mut room = PAGE_SLOTS;
+        let mut budget = PAGE_RECORDS * RECORD_COST;
         let mut page = Page::default();
-        while let Some(shard) = self.shards.get(index) {
-            let (cells, next) = shard.read().walk(slot, room, now);
-            room = room.saturating_sub(cells.len() as u32 + 1);
+        while index < SHARDS && budget > 0 {
+            let (cells, next) = self.shards().lock(index).read().walk(slot, &mut budget, now);
             page.records.extend(cells.iter().map(|cell| (cell.sid().into(), cell.record())));
             (index, slot) = next.map_or((index + 1, 0), |slot| (index, slot));
-            if room == 0 || next.is_some() {
-                break;
-            }
         }
         page.next = (index < SHARDS).then_some((index as u64) << 32 | u64::from(slot));
         page.into()
@@ -269,8 +251,8 @@ impl Backend for Memory {
         let mut count = Count::default();
         let mut looks = 0;
         let mut index = from as usize;
-        while let Some(shard) = self.shards.get(index).filter(|_| looks < COUNT_LOOKS) {
-            let shard = shard.read();
+        while index < SHARDS && looks < COUNT_LOOKS {
+            let shard = self.shards().lock(index).read();
             let overdue = shard.overdue(now);
             looks += overdue.looked_at;
             count.live += (shard.len() - overdue.over) as u64;
@@ -282,15 +264,10 @@ impl Backend for Memory {
 
     fn clear(&self) -> Answer<()> {
         self.queues.lock().clear();
-        let mut taken = Vec::new();
-        for shard in &self.shards {
-            let shard = std::mem::take(&mut *shard.write());
+        free(self.shards().take(|shard| {
             self.count.fetch_sub(shard.len(), Relaxed);
             self.bytes.fetch_sub(shard.bytes(), Relaxed);
-            taken.push(shard);
-        }
-        // Freeing a million records takes longer than anybody should wait for.
-        drop(std::thread::Builder::new().name("session-clear".into()).spawn(move || drop(taken)));
+        }));
         ().into()
     }
 

@@ -33,7 +33,8 @@ pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
         ));
     }
     let prefix = options.prefix.as_deref().unwrap_or("");
-    let identity = format!("memory:{}\0{prefix}", options.place);
+    // With its length in front, where the name ends is never in doubt.
+    let identity = format!("memory:{}:{}{prefix}", options.place.len(), options.place);
     match NAMED.entry(identity.clone()) {
         Entry::Vacant(entry) => Ok(entry.insert(Memory::start(identity, bounds)).value().clone()),
         Entry::Occupied(entry) if entry.get().bounds == bounds => Ok(entry.get().clone()),

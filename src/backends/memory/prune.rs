@@ -1,26 +1,32 @@
-//! The thread that removes what is over from every memory table of the process, about once a
-//! second. Knows of a table only how to prune it and which clock its callers go by.
+//! Removes what is over from every memory table of the process: a thread that looks about once a
+//! second. Knows nothing of payloads.
+//!
+//! The time is the one that a table's callers named last, never the machine's: under a clock that
+//! a test has stopped or moved, nobody's session may go before that clock says so. A table that
+//! nobody calls keeps what is over, unseen, until the next call that names a time.
 
 use std::{
-    sync::{Mutex, Once, Weak},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Once, Weak, atomic::Ordering::Relaxed},
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use parking_lot::Condvar;
+use parking_lot::{Condvar, Mutex, RwLockWriteGuard};
 
-use super::Memory;
+use super::{Memory, cell::due_second, shard::Pruned, shards::SHARDS};
 use crate::record::Millis;
 
 const EVERY: Duration = Duration::from_secs(1);
+/// Due records that the thread looks at under one hold of a shard's lock.
+const LOOKS: usize = 64;
 
 struct Tables {
-    alive: parking_lot::Mutex<Vec<Weak<Memory>>>,
+    alive: Mutex<Vec<Weak<Memory>>>,
     added: Condvar,
 }
 
-static TABLES: Tables =
-    Tables { alive: parking_lot::Mutex::new(Vec::new()), added: Condvar::new() };
+static TABLES: Tables = Tables { alive: Mutex::new(Vec::new()), added: Condvar::new() };
 
 /// Has a table pruned for as long as it lives.
 pub fn watch(table: Weak<Memory>) {
@@ -43,54 +49,40 @@ fn run() {
         alive.retain(|table| table.strong_count() > 0);
         let tables = alive.clone();
         drop(alive);
-        let real = real_now();
         for table in tables.iter().filter_map(Weak::upgrade) {
-            table.prune(real);
+            // What one table does wrong must not end the pruning of the others.
+            drop(catch_unwind(AssertUnwindSafe(|| table.prune())));
         }
         drop(tables);
         thread::sleep(EVERY);
     }
 }
 
-fn real_now() -> Millis {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_millis() as Millis
-}
-
-/// Follows the clock of a table's callers, which is not the machine's where a test has put a clock
-/// of its own in place of JavaScript's. Late by no more than the time since the last call was
-/// heard of, and never ahead.
-#[derive(Default)]
-pub struct CallerClock(Mutex<Heard>);
-
-#[derive(Default)]
-struct Heard {
-    /// The caller's time that was seen last.
-    last: Millis,
-    /// The caller's clock less the machine's, in ms.
-    ahead: i64,
-}
-
-impl CallerClock {
-    /// The caller's time now, given the last time a caller named and the machine's.
-    pub fn now(&self, named: Millis, real: Millis) -> Millis {
-        let mut heard = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if heard.last != named {
-            *heard = Heard { last: named, ahead: named as i64 - real as i64 };
+impl Memory {
+    /// Removes what is over, a little at a time.
+    fn prune(&self) {
+        let now = self.named.load(Relaxed);
+        let Some(shards) = self.shards.get() else { return };
+        for index in 0..SHARDS {
+            if shards.first_due(index) <= due_second(now) {
+                while self.prune_shard(index, now, LOOKS).more {}
+            }
         }
-        real.saturating_add_signed(heard.ahead)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn goes_on_from_what_a_caller_named() {
-        let clock = CallerClock::default();
-        assert_eq!(clock.now(50, 1000), 50);
-        assert_eq!(clock.now(50, 3000), 2050, "time passes while nobody calls");
-        assert_eq!(clock.now(1000, 3500), 1000, "a caller's clock that was moved is followed");
+    /// Removes what is over from one shard, looking at no more than `looks` records.
+    pub(super) fn prune_shard(&self, index: usize, now: Millis, looks: usize) -> Pruned {
+        let shards = self.shards();
+        let mut shard = shards.lock(index).write();
+        let pruned = shard.prune(now, looks, &|sid| self.hash(sid));
+        shards.raise_first_due(index, &shard);
+        // Before the lock is let go: a count that is too high would evict somebody.
+        for cell in &pruned.removed {
+            self.forget(cell);
+        }
+        self.expired.fetch_add(pruned.removed.len() as u64, Relaxed);
+        // Fair, or whoever waits for the shard would wait for all that is to be pruned.
+        RwLockWriteGuard::unlock_fair(shard);
+        pruned
     }
 }
