@@ -123,7 +123,8 @@ impl Shard {
             self.free.retain(|Reverse(slot)| (*slot as usize) < len);
             self.free.shrink_to(len * 2);
         }
-        // Late, because this one looks at every record that is left while others wait.
+        // Late, because others wait while this looks at every record that is left, and while the
+        // allocator tidies up after so large a block.
         let (len, capacity) = (self.table.len(), self.table.capacity());
         if capacity > SMALL && len * 16 < capacity {
             let slots = &self.slots;
