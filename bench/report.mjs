@@ -137,26 +137,36 @@ export function terminal(results, machine) {
 
 const mark = ({ met }) => (met === undefined ? '' : met ? 'met' : '**missed**')
 
-/** The fragment between the markers of the README. A row that we lose is set in bold. */
+/** The rows that have a peer, for the README. */
 export function markdown(results, machine) {
+  const head = ['', ...COLUMNS.map(([, label]) => label), 'to MemoryStore', 'to memorystore']
+  const rows = results
+    .filter(({ ratios }) => Object.keys(ratios).length > 0)
+    .map((result) => {
+      const all = cells(result)
+      const bold = (ratio, text) => (ratio < 1 ? `**${text}**` : text)
+      const { memory, memorystore } = result.ratios
+      return [all[0], ...all.slice(1, 4), bold(memory, all[5]), bold(memorystore, all[6])]
+    })
+  return markdownTable(head, rows, machine)
+}
+
+/** Every row with its target, for docs/benchmark.md. */
+export function wholeMarkdown(results, machine) {
   const head = ['', ...COLUMNS.map(([, label]) => label), 'Floor', 'to MemoryStore', 'Target', '']
   const rows = results.map((result) => {
     const all = cells(result)
-    const loses = Object.values(result.ratios).some((ratio) => ratio < 1)
-    const ratio = result.ratios.memory < 1 ? `**${all[5]}**` : all[5]
-    return [
-      loses ? `**${all[0]}**` : all[0],
-      ...all.slice(1, 5),
-      ratio,
-      all[7],
-      mark(judged(result)),
-    ]
+    return [...all.slice(0, 6), all[7], mark(judged(result))]
   })
+  return markdownTable(head, rows, machine)
+}
+
+function markdownTable(head, rows, machine) {
   return [
     `| ${head.join(' | ')} |`,
-    `|---|${'---:|'.repeat(5)}---|---|`,
+    `|---|${'---:|'.repeat(head.length - 1)}`,
     ...rows.map((row) => `| ${row.join(' | ')} |`),
     '',
-    `${machine}. Above 1x RustStore is faster or smaller; rows in bold are those it loses.`,
+    `${machine}. Above 1x RustStore is faster or smaller; ratios in bold are those it loses.`,
   ].join('\n')
 }

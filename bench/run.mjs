@@ -5,7 +5,7 @@ import { arch, cpus, platform } from 'node:os'
 import { parseArgs } from 'node:util'
 import * as express from './groups/express.mjs'
 import * as memory from './groups/memory.mjs'
-import { markdown, terminal } from './report.mjs'
+import { markdown, terminal, wholeMarkdown } from './report.mjs'
 import { svg } from './svg.mjs'
 
 const GROUPS = { memory, express }
@@ -15,7 +15,7 @@ const USAGE = `npm run bench -- [flags]
   --only NAME  one group, part or row (may be repeated): ${Object.entries(GROUPS)
     .map(([name, { parts }]) => [name, ...Object.keys(parts)].join(', '))
     .join(', ')}, get, touch, walk, ...
-  --write      also writes docs/bench.svg and the table in README.md`
+  --write      also writes docs/bench.svg and the tables in README.md and docs/benchmark.md`
 
 const root = new URL('../', import.meta.url)
 const results = []
@@ -52,18 +52,22 @@ function say(text, keep = false) {
 
 function write() {
   writeFileSync(new URL('docs/bench.svg', root), svg(results, machine))
-  const readme = new URL('README.md', root)
-  const text = readFileSync(readme, 'utf8')
+  fill('README.md', markdown(results, machine))
+  fill('docs/benchmark.md', wholeMarkdown(results, machine))
+  console.log('\nwritten: docs/bench.svg, and the tables in README.md and docs/benchmark.md')
+}
+
+/** Puts a table between the two marks that a page has for it. */
+function fill(page, table) {
+  const file = new URL(page, root)
+  const text = readFileSync(file, 'utf8')
   const pattern = /(<!-- bench:start -->\n)[\s\S]*?(<!-- bench:end -->)/
-  if (!pattern.test(text)) {
-    throw new Error('README.md has no <!-- bench:start --> and <!-- bench:end -->')
-  }
-  const fragment = markdown(results, machine)
+  if (!pattern.test(text))
+    throw new Error(`${page} has no <!-- bench:start --> and <!-- bench:end -->`)
   writeFileSync(
-    readme,
-    text.replace(pattern, (_, start, end) => `${start}${fragment}\n${end}`),
+    file,
+    text.replace(pattern, (_, start, end) => `${start}${table}\n${end}`),
   )
-  console.log('\nwritten: docs/bench.svg and the table in README.md')
 }
 
 const { quick, only, write: publish } = flags()
