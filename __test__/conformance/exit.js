@@ -4,9 +4,6 @@
 const assert = require('node:assert/strict')
 const h = require('./harness.js')
 
-// Each costs a thread with an environment of its own; a long run raises it to 1000.
-const WORKERS = Number(process.env.RUST_STORE_TEST_WORKERS ?? 100)
-
 module.exports = (row) => {
   const rule = h.rulesOf(row)
 
@@ -35,12 +32,12 @@ module.exports = (row) => {
     })
   }
 
-  rule(`exit: ${WORKERS} workers terminated or exiting with operations in flight`, async () => {
-    const ended = await h.runChild(row, 'workers.js', WORKERS)
+  rule(`exit: ${h.WORKERS} workers terminated or exiting with operations in flight`, async () => {
+    const ended = await h.runChild(row, 'workers.js', h.WORKERS)
     assert.deepEqual([ended.code, ended.signal], [0, null], ended.stderr)
     const report = JSON.parse(ended.stdout)
     assert.deepEqual(report.errors, [])
-    assert.equal(report.ended, WORKERS)
+    assert.equal(report.ended, h.WORKERS)
     assert.equal(report.works, true, 'the store of the main thread still works')
   })
 }
