@@ -14,11 +14,22 @@
 //! - [`Backend::touch`] leaves the payload alone.
 //! - A call that has answered is seen by every later call of the same process.
 //! - Two prefixes on one place never see each other.
+//!
+//! Rules for those that answer later, because they wait for a server or a disk:
+//!
+//! - The answer is a future that is first polled inside the call, and then wherever its waker asks
+//!   for it; it must not expect a runtime around it. What needs one runs on [`crate::runtime`].
+//! - Calls are gathered: nothing has to be sent before [`Backend::flush`], which follows all the
+//!   calls of one turn of the event loop, so that they can share one write.
+//! - A future may be dropped at any time: every call has a deadline, kept by the boundary, after
+//!   which nobody waits for it any more. What was asked for may then happen or not, but whole.
+//! - A place that cannot be reached answers [`crate::error::Kind::Unavailable`] as soon as that is
+//!   known. Opening a store never fails for a server that is not there yet.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     record::{Draft, Millis, Record, Seen, Touch, Version},
 };
 
@@ -94,16 +105,42 @@ pub struct Count {
     pub next: Option<u64>,
 }
 
-/// Figures that a backend knows without counting.
+/// Figures that a backend knows without counting; `None` where it does not.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gauges {
     /// Bytes of all records.
-    pub bytes: u64,
+    pub bytes: Option<u64>,
     /// Records removed because their time was over.
-    pub expired: u64,
+    pub expired: Option<u64>,
     /// Records removed to stay within a bound.
-    pub evicted: u64,
+    pub evicted: Option<u64>,
 }
+
+/// Which calls are answered inside the call, always: with [`Answer::Ready`]. Fixed for a backend, since
+/// callers notice the difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inside {
+    /// [`Backend::get`].
+    pub get: bool,
+    /// [`Backend::put`], [`Backend::replace`], and [`Backend::remove`] in their stead.
+    pub set: bool,
+    /// [`Backend::touch`], and [`Backend::remove`] in its stead.
+    pub touch: bool,
+}
+
+/// What a backend has to say that is no answer to a call.
+#[derive(Debug)]
+pub enum Event {
+    /// The place cannot be reached; calls fail at once until [`Event::Up`].
+    Down(Error),
+    /// It can be reached again.
+    Up,
+    /// Something works less well than it could, and what to do about it. Said once.
+    Warning(String),
+}
+
+/// Hears the events of one store, on any thread.
+pub type Listener = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// One open place where records live. Shared by threads; every method may be called from any of
 /// them at once.
@@ -118,7 +155,31 @@ pub trait Backend: Send + Sync {
     /// Longest sid in bytes.
     fn max_sid_bytes(&self) -> usize;
 
-    /// Reads one record.
+    /// Longest payload in bytes that the place itself can hold.
+    fn max_payload_bytes(&self) -> usize {
+        usize::MAX
+    }
+
+    /// See [`Inside`].
+    fn inside(&self) -> Inside {
+        Inside::default()
+    }
+
+    /// Sends what was asked for since the last time. Follows a round of calls and polls; more often than
+    /// needed is fine.
+    fn flush(&self) {}
+
+    /// Gives the store that has this backend to itself a way to hear of its [`Event`]s. Called once,
+    /// before any other call.
+    fn listen(&self, _listener: Listener) {}
+
+    /// Ends the use of the place by this store: what is under way ends first. Nothing is called after.
+    fn close(&self) -> Answer<()> {
+        ().into()
+    }
+
+    /// Reads one record. One that is there and is no record of this backend's kind is
+    /// [`crate::error::Kind::Decode`].
     fn get(&self, sid: &[u8], now: Millis) -> Answer<Option<Record>>;
 
     /// Writes a record whatever is there. `draft.expires` is after `now`; the rule of the draft
@@ -142,9 +203,9 @@ pub trait Backend: Send + Sync {
     /// Removes a record; none there is fine.
     fn remove(&self, sid: &[u8]) -> Answer<()>;
 
-    /// One step of a walk over all records, from 0 or a [`Page::next`]. A record that is there
-    /// during the whole walk is met exactly once. A step is short: it may run on a thread that
-    /// others wait for.
+    /// One step of a walk over all records, from 0 or a [`Page::next`], which is below 2^53. A record
+    /// that is there during the whole walk is met at least once, and exactly once where the place
+    /// can promise that. A step is short: it may run on a thread that others wait for.
     fn page(&self, from: u64, now: Millis) -> Answer<Page>;
 
     /// One step of counting, as [`Backend::page`].

@@ -10,6 +10,7 @@
 //! | [`json`] | the reader that merging needs |
 //! | [`options`] | the URL and the options, checked |
 //! | [`error`] | one error type, stable codes |
+//! | [`runtime`] | the threads that wait for networks |
 //! | `binding` | the only module that names Node-API |
 //!
 //! Everything but `binding` is free of Node-API: `cargo test` runs all of it.
@@ -24,4 +25,5 @@ pub mod options;
 #[doc(hidden)]
 pub mod properties;
 pub mod record;
+pub mod runtime;
 pub mod store;

@@ -1,31 +1,39 @@
 //! The options of a store: defaulted, checked, then handed on as one plain value. Knows the names
-//! and forms of options, not what a backend does with them. A URL may carry a password, so no
-//! message here repeats more of it than its scheme.
+//! and forms of the options that every backend takes, and lets each backend add its own; not what a
+//! backend does with them. A URL may carry a password, so no message here repeats more of it than
+//! its scheme.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::Value;
 
-use crate::{
-    backend::Backend,
-    error::{Error, Kind, Result},
-};
+pub use self::form::Form;
+use self::form::{check, from_text, nearest, wrong};
+use crate::{backend::Backend, error::Result};
+
+mod form;
 
 /// Seconds a session lives when neither its cookie nor the `ttl` option says, as in
 /// connect-redis.
 pub const DEFAULT_TTL_S: f64 = 86_400.0;
 /// Largest session, in bytes, unless `maxSessionBytes` says otherwise.
 pub const DEFAULT_MAX_SESSION_BYTES: usize = 1 << 20;
+/// How long a call may take, in ms, unless `commandTimeout` says otherwise.
+pub const DEFAULT_COMMAND_TIMEOUT_MS: u64 = 2000;
 
 /// What the registry knows of a backend.
 #[derive(Debug)]
 pub struct Registration {
-    /// The URL scheme that chooses it.
-    pub scheme: &'static str,
+    /// The name users read in errors and statistics.
+    pub name: &'static str,
+    /// The URL schemes that choose it.
+    pub schemes: &'static [&'static str],
     /// Seconds a session lives by default.
     pub default_ttl_s: f64,
-    /// Whether it takes `max` and `maxBytes`.
-    pub bounded: bool,
+    /// Options that it takes beside those of every backend.
+    pub options: &'static [(&'static str, Form)],
+    /// Whether a URL parameter that is no option is the place's own affair.
+    pub foreign_parameters: bool,
     /// Opens the place that the options name.
     pub open: fn(&Options) -> Result<Arc<dyn Backend>>,
 }
@@ -35,208 +43,170 @@ pub struct Registration {
 pub struct Options {
     /// The backend that the URL chose.
     pub backend: &'static Registration,
-    /// What follows the scheme in the URL, without parameters.
+    /// The URL's scheme, in lower case, without the colon.
+    pub scheme: &'static str,
+    /// What follows the scheme's colon in the URL, without parameters, as it was given.
     pub place: String,
+    /// The URL's parameters that are no options, decoded; only for a backend that takes such.
+    pub parameters: Vec<(String, String)>,
     /// See `prefix` in index.d.ts; each backend has its own default.
     pub prefix: Option<String>,
     /// `ttl` in ms.
     pub ttl_ms: u64,
     /// `touchAfter` in ms.
     pub touch_after_ms: u64,
-    /// Most sessions to keep.
-    pub max: Option<usize>,
-    /// Most bytes to keep.
-    pub max_bytes: Option<usize>,
     /// Largest session in bytes.
     pub max_session_bytes: usize,
     /// Whether concurrent saves are merged.
     pub merge: bool,
     /// Top-level keys that are merged as one unit.
     pub atomic: Vec<String>,
+    /// `commandTimeout`: the deadline of a call that is not answered inside it, in ms.
+    pub command_timeout_ms: u64,
+    own: BTreeMap<&'static str, Value>,
 }
 
 /// Without the place, which may carry a password.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("backend", &self.backend.scheme).finish_non_exhaustive()
+        f.debug_struct("Options").field("backend", &self.backend.name).finish_non_exhaustive()
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Form {
-    Text,
-    /// Seconds, at least a millisecond of them, or a function that the binding keeps.
-    Ttl,
-    /// Seconds, zero included.
-    Seconds,
-    /// A whole number from 1.
-    Count,
-    Switch,
-    Names,
-    /// `{ stringify, parse }`, kept by the binding.
-    Serializer,
-}
-
-impl Form {
-    fn wanted(self) -> &'static str {
-        match self {
-            Form::Text => "a string",
-            Form::Ttl => "a number of seconds, 0.001 or more, or a function that returns one",
-            Form::Seconds => "a number of seconds, 0 or more",
-            Form::Count => "a whole number, 1 or more",
-            Form::Switch => "true or false",
-            Form::Names => "an array of strings",
-            Form::Serializer => "an object with the functions stringify and parse",
-        }
-    }
-}
-
-/// Every option, with the form its value must have.
-const OPTIONS: [(&str, Form); 10] = [
+/// The options that every backend takes, with the form its value must have.
+const OPTIONS: [(&str, Form); 8] = [
     ("url", Form::Text),
     ("prefix", Form::Text),
     ("ttl", Form::Ttl),
     ("touchAfter", Form::Seconds),
-    ("max", Form::Count),
-    ("maxBytes", Form::Count),
     ("maxSessionBytes", Form::Count),
     ("merge", Form::Switch),
     ("atomic", Form::Names),
     ("serializer", Form::Serializer),
 ];
 
-/// The largest number of seconds whose milliseconds a JavaScript date can still hold.
-const MAX_SECONDS: f64 = 8.64e12;
-
-fn wrong(message: String) -> Error {
-    Error::new(Kind::Config, message)
-}
-
 impl Options {
-    /// Reads the options, for the backends in `registry`, from the JSON text of the object that the user gave. What JSON cannot say
-    /// stands in it as an object of one key: `{"function":true}`, `{"number":"NaN"}`.
+    /// Reads the options, for the backends in `registry`, from the JSON text of the object that the
+    /// user gave. What JSON cannot say stands in it as an object of one key: `{"function":true}`,
+    /// `{"number":"NaN"}`.
     pub fn parse(json: &str, registry: &'static [Registration]) -> Result<Options> {
         let given = match serde_json::from_str(json) {
             Ok(Value::Object(given)) => given,
             _ => return Err(wrong("the options are not an object".into())),
         };
-        let mut values: BTreeMap<&'static str, Value> = BTreeMap::new();
-        for (name, value) in given {
-            let (name, form) = known(&name)?;
-            check(name, form, &value)?;
-            values.insert(name, value);
-        }
-
-        let url = match values.remove("url") {
-            Some(Value::String(url)) => url,
-            _ => "memory:".into(),
+        let url = match given.get("url") {
+            Some(value) => {
+                check("url", Form::Text, value)?;
+                value.as_str().unwrap_or_default()
+            }
+            None => "memory:",
         };
-        let (backend, place, parameters) = split(&url, registry)?;
+        let Url { backend, scheme, place, parameters } = split(url, registry)?;
+        let mut own: BTreeMap<&'static str, Value> = BTreeMap::new();
+        for (name, value) in &given {
+            let (name, form) = known(name, backend, registry)?;
+            check(name, form, value)?;
+            if name != "url" {
+                own.insert(name, value.clone());
+            }
+        }
+        let mut foreign = Vec::new();
         for (name, text) in form_urlencoded::parse(parameters.as_bytes()) {
-            let (name, form) =
-                known(&name).map_err(|error| wrong(format!("in the URL: {}", error.message())))?;
+            let (name, form) = match known(&name, backend, registry) {
+                Ok(known) => known,
+                Err(_) if backend.foreign_parameters => {
+                    foreign.push((name.into_owned(), text.into_owned()));
+                    continue;
+                }
+                Err(error) => return Err(wrong(format!("in the URL: {}", error.message()))),
+            };
             let value = from_text(name, form, &text)?;
-            if values.insert(name, value).is_some() {
+            if own.insert(name, value).is_some() {
                 return Err(wrong(format!(
                     "\"{name}\" is given twice; give it once, in the URL or as an option"
                 )));
             }
         }
-        for name in ["max", "maxBytes"] {
-            if values.contains_key(name) && !backend.bounded {
-                return Err(wrong(format!("\"{name}\" is not an option of {}", backend.scheme)));
-            }
-        }
-
-        let text = |name: &str| values.get(name).and_then(Value::as_str).map(str::to_owned);
-        let ms = |name: &str| {
-            values.get(name).and_then(Value::as_f64).map(|s| (s * 1000.0).round() as u64)
-        };
-        let count = |name: &str| values.get(name).and_then(Value::as_f64).map(|n| n as usize);
-        Ok(Options {
+        let mut options = Options {
             backend,
+            scheme,
             place,
-            prefix: text("prefix"),
-            ttl_ms: ms("ttl").unwrap_or((backend.default_ttl_s * 1000.0) as u64),
-            touch_after_ms: ms("touchAfter").unwrap_or(0),
-            max: count("max"),
-            max_bytes: count("maxBytes"),
-            max_session_bytes: count("maxSessionBytes").unwrap_or(DEFAULT_MAX_SESSION_BYTES),
-            merge: values.get("merge").and_then(Value::as_bool).unwrap_or(true),
-            atomic: match values.get("atomic") {
-                Some(Value::Array(names)) => {
-                    names.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-                }
-                _ => vec!["passport".into(), "user".into()],
-            },
-        })
-    }
-}
-
-fn known(name: &str) -> Result<(&'static str, Form)> {
-    OPTIONS.into_iter().find(|(known, _)| *known == name).ok_or_else(|| {
-        let names = OPTIONS.map(|(known, _)| known);
-        let hint = match nearest(name, &names) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("there are: {}", names.join(", ")),
+            parameters: foreign,
+            prefix: None,
+            ttl_ms: (backend.default_ttl_s * 1000.0) as u64,
+            touch_after_ms: 0,
+            max_session_bytes: DEFAULT_MAX_SESSION_BYTES,
+            merge: true,
+            atomic: vec!["passport".into(), "user".into()],
+            command_timeout_ms: DEFAULT_COMMAND_TIMEOUT_MS,
+            own,
         };
-        wrong(format!("unknown option {name:?}; {hint}"))
-    })
-}
-
-/// The name that `name` is most likely a slip of, if any is near enough.
-fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    names
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(&name, &known.to_lowercase()), *known))
-        .min()
-        .filter(|(distance, known)| *distance <= 2.max(known.len() / 3) && *distance < known.len())
-        .map(|(_, known)| known)
-}
-
-fn check(name: &str, form: Form, value: &Value) -> Result<()> {
-    let is_function = |value: &Value| value.get("function").is_some();
-    let fits = match (form, value) {
-        (Form::Text, Value::String(_)) | (Form::Switch, Value::Bool(_)) => true,
-        (Form::Ttl, Value::Number(_)) => {
-            value.as_f64().is_some_and(|seconds| (0.001..=MAX_SECONDS).contains(&seconds))
+        options.prefix = options.text("prefix").map(str::to_owned);
+        let ms = |seconds: f64| (seconds * 1000.0).round() as u64;
+        options.ttl_ms = options.number("ttl").map_or(options.ttl_ms, ms);
+        options.touch_after_ms = options.number("touchAfter").map_or(0, ms);
+        options.max_session_bytes =
+            options.number("maxSessionBytes").map_or(options.max_session_bytes, |n| n as usize);
+        options.merge = options.switch("merge").unwrap_or(true);
+        if let Some(Value::Array(names)) = options.own.get("atomic") {
+            options.atomic = names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
         }
-        (Form::Ttl, value) => is_function(value),
-        (Form::Seconds, Value::Number(_)) => {
-            value.as_f64().is_some_and(|seconds| (0.0..=MAX_SECONDS).contains(&seconds))
-        }
-        (Form::Count, Value::Number(_)) => value
-            .as_f64()
-            .is_some_and(|count| count >= 1.0 && count.fract() == 0.0 && count < 2f64.powi(53)),
-        (Form::Names, Value::Array(names)) => names.iter().all(Value::is_string),
-        (Form::Serializer, value) => {
-            ["stringify", "parse"].iter().all(|member| value.get(member).is_some_and(is_function))
-        }
-        _ => false,
-    };
-    if fits {
-        return Ok(());
+        options.command_timeout_ms =
+            options.number("commandTimeout").map_or(options.command_timeout_ms, |ms| ms as u64);
+        Ok(options)
     }
-    let got = match value {
-        // A prefix or URL may be a secret; its kind says enough.
-        Value::String(_) => "a string".into(),
-        Value::Object(members) => match members.iter().next() {
-            Some((kind, Value::String(text))) if kind == "number" => text.clone(),
-            Some((kind, _)) if kind == "function" => "a function".into(),
-            _ => "an object".into(),
-        },
-        value => value.to_string(),
+
+    /// The value of an option that is a string.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.own.get(name).and_then(Value::as_str)
+    }
+
+    /// The value of an option that is a number, in its own unit.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        self.own.get(name).and_then(Value::as_f64)
+    }
+
+    /// The value of an option that is true or false.
+    pub fn switch(&self, name: &str) -> Option<bool> {
+        self.own.get(name).and_then(Value::as_bool)
+    }
+}
+
+fn known(
+    name: &str,
+    backend: &'static Registration,
+    registry: &'static [Registration],
+) -> Result<(&'static str, Form)> {
+    let all = || OPTIONS.iter().chain(backend.options);
+    if let Some(known) = all().find(|(known, _)| *known == name) {
+        return Ok(*known);
+    }
+    let other = registry.iter().find(|other| other.options.iter().any(|(known, _)| *known == name));
+    if let Some(other) = other {
+        return Err(wrong(format!(
+            "\"{name}\" is an option of {}, and not of {}",
+            other.name, backend.name
+        )));
+    }
+    let names: Vec<&str> = all().map(|(known, _)| *known).collect();
+    let hint = match nearest(name, &names) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("there are: {}", names.join(", ")),
     };
-    Err(wrong(format!("\"{name}\" must be {}; got {got}", form.wanted())))
+    Err(wrong(format!("unknown option {name:?}; {hint}")))
+}
+
+struct Url<'u> {
+    backend: &'static Registration,
+    scheme: &'static str,
+    place: String,
+    parameters: &'u str,
 }
 
 /// Splits `scheme:place?parameters`.
-fn split<'u>(
-    url: &'u str,
-    registry: &'static [Registration],
-) -> Result<(&'static Registration, String, &'u str)> {
-    let schemes: Vec<&str> = registry.iter().map(|entry| entry.scheme).collect();
+fn split<'u>(url: &'u str, registry: &'static [Registration]) -> Result<Url<'u>> {
+    let schemes: Vec<&str> =
+        registry.iter().flat_map(|entry| entry.schemes.iter().copied()).collect();
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(wrong(format!(
             "\"url\" has no scheme; it begins with one of: {}",
@@ -244,7 +214,10 @@ fn split<'u>(
         )));
     };
     let lower = scheme.to_ascii_lowercase();
-    let Some(backend) = registry.iter().find(|entry| entry.scheme == lower) else {
+    let found = registry.iter().find_map(|entry| {
+        entry.schemes.iter().find(|known| **known == lower).map(|known| (entry, *known))
+    });
+    let Some((backend, known)) = found else {
         let hint = match nearest(scheme, &schemes) {
             Some(near) => format!("did you mean \"{near}:\"?"),
             None => format!("there are: {}", schemes.join(", ")),
@@ -252,36 +225,7 @@ fn split<'u>(
         return Err(wrong(format!("\"url\" names the unknown backend \"{scheme}:\"; {hint}")));
     };
     let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-    Ok((backend, place.to_owned(), parameters))
-}
-
-/// The value of a URL parameter, in the form its option has.
-fn from_text(name: &str, form: Form, text: &str) -> Result<Value> {
-    let value = match form {
-        Form::Text if name != "url" => Value::from(text),
-        Form::Ttl | Form::Seconds | Form::Count => match text.parse::<f64>() {
-            Ok(number) if number.is_finite() && !text.is_empty() => Value::from(number),
-            _ => {
-                return Err(wrong(format!(
-                    "\"{name}\" in the URL must be {}; got {text:?}",
-                    form.wanted()
-                )));
-            }
-        },
-        Form::Switch => match text {
-            "true" => Value::from(true),
-            "false" => Value::from(false),
-            _ => {
-                return Err(wrong(format!(
-                    "\"{name}\" in the URL must be true or false; got {text:?}"
-                )));
-            }
-        },
-        Form::Names => text.split(',').filter(|name| !name.is_empty()).collect(),
-        _ => return Err(wrong(format!("\"{name}\" cannot be given in the URL"))),
-    };
-    check(name, form, &value)?;
-    Ok(value)
+    Ok(Url { backend, scheme: known, place: place.to_owned(), parameters })
 }
 
 #[cfg(test)]
@@ -300,7 +244,7 @@ mod tests {
     #[test]
     fn defaults() {
         let options = parse("{}").unwrap();
-        assert_eq!(options.backend.scheme, "memory");
+        assert_eq!(options.backend.name, "memory");
         assert_eq!(options.ttl_ms, 86_400_000);
         assert_eq!(options.max_session_bytes, 1 << 20);
         assert!(options.merge);
@@ -340,7 +284,7 @@ mod tests {
     fn the_url_gives_place_and_options() {
         let options = parse(r#"{"url":"memory:app?max=5&prefix=a%20b&merge=false"}"#).unwrap();
         assert_eq!(options.place, "app");
-        assert_eq!(options.max, Some(5));
+        assert_eq!(options.number("max"), Some(5.0));
         assert_eq!(options.prefix.as_deref(), Some("a b"));
         assert!(!options.merge);
         assert!(refusal(r#"{"url":"memory:a?max=5","max":5}"#).contains("given twice"));

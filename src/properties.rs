@@ -24,7 +24,12 @@ pub fn options(data: &[u8]) {
     for json in [text, &url] {
         if let Ok(options) = crate::options::Options::parse(json, &crate::backends::REGISTRY) {
             assert!(options.ttl_ms > 0 && options.max_session_bytes > 0);
-            assert!(options.max != Some(0) && options.max_bytes != Some(0));
+            assert!(
+                ["max", "maxBytes"]
+                    .map(|name| options.number(name))
+                    .iter()
+                    .all(|n| *n != Some(0.0))
+            );
         }
     }
 }

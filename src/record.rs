@@ -8,6 +8,14 @@ pub use crate::merge::{ExpiryRule, Side};
 /// Milliseconds since the Unix epoch. Every point in time inside the engine is one of these.
 pub type Millis = u64;
 
+/// The expiry of a record whose place does not tell it with the payload; its text then says as much
+/// as is known. Only in what [`crate::backend::Backend::get`] and
+/// [`crate::backend::Backend::page`] answer.
+pub const UNTOLD: Millis = Millis::MAX;
+
+/// The expiry of a record that never ends: the last time that a JavaScript date can hold.
+pub const NEVER: Millis = 8_640_000_000_000_000;
+
 /// Changes whenever the payload of a record is written; never because its expiry was moved.
 /// Backends that compare payloads instead leave it 0.
 pub type Version = u64;

@@ -21,8 +21,9 @@ use crate::{
     record::{Draft, ExpiryRule, Millis, Record, Seen, Side, Touch, Version},
 };
 
-/// How long a save goes on when other saves keep coming first.
-const SAVE_DEADLINE: Duration = Duration::from_secs(2);
+/// How much of the deadline of a call a save goes on for when other saves keep coming first: less than
+/// all, so that the caller is told why.
+const CONFLICT_SHARE: f64 = 0.9;
 
 /// What an object that is saved was read as.
 pub struct Base<'a> {
@@ -79,7 +80,7 @@ impl Store {
     /// Opens what the options name.
     pub fn open(options: Options) -> Result<Store> {
         let backend = (options.backend.open)(&options)
-            .map_err(|error| error.at(options.backend.scheme, "open"))?;
+            .map_err(|error| error.at(options.backend.name, "open"))?;
         Ok(Store { backend, options, counters: Counters::default() })
     }
 
@@ -176,6 +177,8 @@ impl Store {
         };
         let (base, cookie_only) = ((base.text)(), base.cookie_only);
         let started = Instant::now();
+        let deadline =
+            Duration::from_millis(self.options.command_timeout_ms).mul_f64(CONFLICT_SHARE);
         loop {
             let merged = match self.merge(&base, mine, &theirs) {
                 Merge { is_json: false, .. } if cookie_only => return Ok(Saved::Changed),
@@ -190,7 +193,7 @@ impl Store {
                     return Ok(Saved::Merged { written, conflicts: merged.conflicts });
                 }
                 Replaced::Gone => return Ok(Saved::Gone),
-                Replaced::Changed(_) if started.elapsed() > SAVE_DEADLINE => {
+                Replaced::Changed(_) if started.elapsed() > deadline => {
                     return Err(Error::new(
                         Kind::Conflict,
                         "other saves of this session kept coming first until the deadline; save it again",
@@ -303,8 +306,19 @@ impl Store {
 
     fn check_size(&self, payload: &[u8]) -> Result<()> {
         let max = self.options.max_session_bytes;
-        if payload.len() <= max {
+        let place = self.backend.max_payload_bytes();
+        if payload.len() <= max.min(place) {
             return Ok(());
+        }
+        if place < max {
+            return Err(Error::new(
+                Kind::TooLarge,
+                format!(
+                    "this session has {} bytes, and {} can hold {place}; what was stored before is kept",
+                    payload.len(),
+                    self.backend.name(),
+                ),
+            ));
         }
         Err(Error::new(
             Kind::TooLarge,

@@ -30,16 +30,13 @@ use crate::{
     backends::REGISTRY,
     error::{Error, Kind},
     options::Options,
-    record::{Millis, Record},
+    record::{Millis, NEVER, Record},
     store::Store,
 };
 
-/// The last time that a JavaScript Date can hold.
-const LAST_MS: Millis = 8_640_000_000_000_000;
-
 /// A time of JavaScript's; one before 1970 is 1970, one that is no number too.
 fn millis(handle: Handle<'_>, index: usize) -> Millis {
-    (handle.number(index) as Millis).min(LAST_MS)
+    (handle.number(index) as Millis).min(NEVER)
 }
 
 /// When a record ends, in ms; negative where that is no longer what its text says.

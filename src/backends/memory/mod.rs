@@ -22,7 +22,7 @@ use self::{
     shards::{SHARDS, Shards},
 };
 use crate::{
-    backend::{Answer, Backend, Count, Gauges, Page, Replaced, Touched, Written},
+    backend::{Answer, Backend, Count, Gauges, Inside, Page, Replaced, Touched, Written},
     record::{Draft, Millis, Record, Seen, Touch},
 };
 
@@ -142,6 +142,10 @@ impl Backend for Memory {
 
     fn max_sid_bytes(&self) -> usize {
         MAX_SID_BYTES
+    }
+
+    fn inside(&self) -> Inside {
+        Inside { get: true, set: true, touch: true }
     }
 
     fn get(&self, sid: &[u8], now: Millis) -> Answer<Option<Record>> {
@@ -277,9 +281,9 @@ impl Backend for Memory {
 
     fn gauges(&self) -> Gauges {
         Gauges {
-            bytes: self.bytes.load(Relaxed) as u64,
-            expired: self.expired.load(Relaxed),
-            evicted: self.evicted.load(Relaxed),
+            bytes: Some(self.bytes.load(Relaxed) as u64),
+            expired: Some(self.expired.load(Relaxed)),
+            evicted: Some(self.evicted.load(Relaxed)),
         }
     }
 }

@@ -21,7 +21,8 @@ static NAMED: LazyLock<DashMap<String, Arc<Memory>>> = LazyLock::new(DashMap::ne
 
 /// Opens `memory:` (private) or `memory:NAME`.
 pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
-    let bounds = Bounds { max: options.max, max_bytes: options.max_bytes };
+    let count = |name| options.number(name).map(|count| count as usize);
+    let bounds = Bounds { max: count("max"), max_bytes: count("maxBytes") };
     if options.place.is_empty() {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         return Ok(Memory::start(format!("memory:\0{}", NEXT.fetch_add(1, Relaxed)), bounds));
