@@ -152,7 +152,7 @@ impl Backend for Memory {
         self.named.store(now, Relaxed);
         let hash = self.hash(sid);
         let shard = self.shards().read(hash);
-        let Some(cell) = shard.find(hash, sid).filter(|cell| cell.is_live(now)) else {
+        let Some(cell) = shard.find_payload(hash, sid).filter(|cell| cell.is_live(now)) else {
             return None.into();
         };
         if self.is_bounded() {

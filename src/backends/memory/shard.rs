@@ -58,6 +58,16 @@ impl Shard {
         self.slot(hash, sid).map(|slot| self.cell(slot))
     }
 
+    /// As [`Shard::find`], for a record whose payload is read next.
+    pub fn find_payload(&self, hash: u64, sid: &[u8]) -> Option<&Cell> {
+        let is_it = |slot: &u32| {
+            let cell = self.cell(*slot);
+            cell.fetch();
+            cell.sid() == sid
+        };
+        self.table.find(hash, is_it).map(|slot| self.cell(*slot))
+    }
+
     /// The record whose sid has this hash.
     pub fn find_hash(&self, hash: u64, hasher: Hasher<'_>) -> Option<&Cell> {
         self.table
