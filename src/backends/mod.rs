@@ -3,13 +3,24 @@
 use crate::options::{DEFAULT_TTL_S, Form, Registration};
 
 pub mod memory;
+pub mod redis;
 
 /// Every backend of this build.
-pub static REGISTRY: [Registration; 1] = [Registration {
-    name: "memory",
-    schemes: &["memory"],
-    default_ttl_s: DEFAULT_TTL_S,
-    options: &[("max", Form::Count), ("maxBytes", Form::Count)],
-    foreign_parameters: false,
-    open: memory::open,
-}];
+pub static REGISTRY: [Registration; 2] = [
+    Registration {
+        name: "memory",
+        schemes: &["memory"],
+        default_ttl_s: DEFAULT_TTL_S,
+        options: &[("max", Form::Count), ("maxBytes", Form::Count)],
+        foreign_parameters: false,
+        open: memory::open,
+    },
+    Registration {
+        name: "redis",
+        schemes: redis::SCHEMES,
+        default_ttl_s: DEFAULT_TTL_S,
+        options: redis::OPTIONS,
+        foreign_parameters: false,
+        open: redis::open,
+    },
+];
