@@ -37,7 +37,7 @@ mod shards;
 pub use places::open;
 
 /// Records that one step of a walk meets.
-const PAGE_RECORDS: u32 = 256;
+const PAGE_RECORDS: u32 = 64;
 /// Due records that one step of counting looks at.
 const COUNT_LOOKS: usize = 4096;
 /// From this many records on, freeing them takes longer than a caller should wait for.
