@@ -61,6 +61,7 @@ function clockOf(t, row) {
   }
   return {
     minute,
+    slack,
     seconds: (minutes) => (minutes * minute) / 1000,
     pass: (ms) => until(Date.now() + ms),
     until,
