@@ -41,7 +41,7 @@ async function createProxy(targetPort) {
 
   const listener = net.createServer((client) => {
     const server = net.connect(targetPort, '127.0.0.1')
-    const pair = { client, server }
+    const pair = { client, server, held: [] }
     pairs.add(pair)
     for (const socket of [client, server]) {
       socket.setNoDelay(true)
@@ -58,9 +58,10 @@ async function createProxy(targetPort) {
       server.once('drain', () => !isPaused && client.resume())
     })
     server.on('data', (chunk) => {
-      // Timers of one length end in the order they were made, so that replies keep theirs.
-      if (delayed) setTimeout(reply, delayed, pair, chunk)
-      else reply(pair, chunk)
+      if (!delayed && !pair.held.length) return reply(pair, chunk)
+      // Whichever timer ends first, replies keep their order.
+      pair.held.push(chunk)
+      setTimeout(() => reply(pair, pair.held.shift()), delayed)
     })
     // Listening for data has set them going.
     if (isPaused) {
