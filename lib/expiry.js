@@ -65,7 +65,7 @@ function wanted(session, ttl, base, now) {
   const expires = clamp(told ? date : now + ttl)
   let rule = LATER
   if (base === undefined || isMaxAgeMoved(base.originalMaxAge, cookie?.originalMaxAge)) rule = SET
-  else if (told && date === base.expires) rule = KEEP
+  else if (told && base.isExpiryOf(cookie, date)) rule = KEEP
   // Moved into the past. One that was moved ahead, and that time has overtaken, was not.
   else if (told && date <= now && date < base.expires) rule = SET
   return { expires, moved: false, rule }
@@ -74,6 +74,39 @@ function wanted(session, ttl, base, now) {
 // The last time a Date can hold.
 const LAST_MS = 8.64e15
 const clamp = (ms) => Math.min(ms, LAST_MS)
+
+/**
+ * What decides about the expiry of a session, as it is now: `{ cookie, ttl }` for `wanted` at a later
+ * time.
+ */
+function frozen(session, ttl) {
+  const { cookie } = session
+  const known = typeof cookie === 'object' && cookie !== null
+  const seconds = typeof ttl === 'function' ? ttlMs(ttl, session) / 1000 : undefined
+  return {
+    cookie: known
+      ? { expires: toMs(cookie.expires), originalMaxAge: cookie.originalMaxAge }
+      : undefined,
+    ttl: seconds === undefined ? ttl : () => seconds,
+  }
+}
+
+/**
+ * The expiry to show for a record of which only the text is known. A touch may have moved it since:
+ * then by what express-session moves it by, or by the `ttl` function, so that what is shown is never
+ * before the real one.
+ */
+function shownExpiry(session, ttl, now) {
+  const { expires, originalMaxAge } = session.cookie
+  let shown = Date.parse(expires)
+  if (typeof originalMaxAge === 'number') shown = Math.max(shown, now + originalMaxAge)
+  try {
+    if (typeof ttl === 'function') shown = Math.max(shown, now + ttlMs(ttl, session))
+  } catch {
+    // A function that fails is told to whoever saves.
+  }
+  return clamp(shown)
+}
 
 /** Whether the app changed more of the cookie than its expiry since it was handed out. */
 function isCookieChanged(base, session, parse) {
@@ -95,4 +128,4 @@ function isCookieChanged(base, session, parse) {
   )
 }
 
-module.exports = { KEEP, isCookieChanged, toMs, wanted }
+module.exports = { KEEP, frozen, isCookieChanged, shownExpiry, toMs, wanted }

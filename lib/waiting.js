@@ -1,0 +1,253 @@
+// Operations whose answers come later: when they are sent, in which order those of one sid run, and
+// that each ends once and inside its deadline. Knows nothing of sessions, or of who is answered.
+'use strict'
+
+const { AsyncResource } = require('node:async_hooks')
+const { performance } = require('node:perf_hooks')
+// From the module and now: see answer.js.
+const { clearTimeout, setImmediate, setTimeout } = require('node:timers')
+const native = require('./native')
+const { RustStoreError, fromEngine } = require('./errors')
+const { ID, numbers } = require('./numbers')
+
+// Operations after which a turn that goes on and on is sent as far as it has come.
+const MANY = 256
+
+/** The key of an operation that all others come after. */
+const ALL = Symbol('all')
+
+const MANUAL = { requireManualDestroy: true }
+
+/**
+ * An operation that waits, in the AsyncLocalStorage context of the call. Whoever made the call sets
+ * `answer(error, result)`, which does not throw, before its turn ends.
+ */
+class Pending extends AsyncResource {
+  /** `go`: goes on with the engine's answer, to a result or to another Pending. */
+  constructor(go, key, deadline) {
+    super('RustStore', MANUAL)
+    this.go = go
+    // The sid whose later operations wait for this one.
+    this.key = key
+    // The sid that it waits for itself.
+    this.behind = undefined
+    // By performance.now().
+    this.deadline = deadline
+    this.id = 0
+    this.answer = undefined
+  }
+}
+
+class Waiting {
+  #handle
+  #timeout
+  #onEvents
+  #pending = new Map()
+  // Sid -> operations that wait for a save of it to end.
+  #busy = new Map()
+  // Those that were never sent have numbers of their own, below zero.
+  #unsent = 0
+  #turn = 0
+  #isScheduled = false
+  #isDraining = false
+  #deadline = 0
+  #timer
+  #idle = []
+
+  constructor(onEvents) {
+    this.#onEvents = onEvents
+    // The engine holds this function; it must not hold the store by it.
+    const weak = new WeakRef(this)
+    this.ready = () => weak.deref()?.drain()
+  }
+
+  /** @param timeout ms after which an operation has failed */
+  start(handle, timeout) {
+    this.#handle = handle
+    this.#timeout = timeout
+  }
+
+  /** Whether operations on this sid have to wait for one before them. */
+  isBusy(key) {
+    return this.#busy.size !== 0 && (this.#busy.has(key) || this.#busy.has(ALL))
+  }
+
+  /** What the engine has just begun. With a `key`, later operations on that sid come after it. */
+  wait(go, key) {
+    this.#schedule()
+    const pending = new Pending(go, key, this.#deadline)
+    this.#add(pending, numbers[ID])
+    if (key !== undefined && !this.#busy.has(key)) this.#busy.set(key, [])
+    return pending
+  }
+
+  /** Begins when the operation that `key` is busy with has ended. */
+  behind(key, begin) {
+    this.#schedule()
+    const pending = new Pending(begin, undefined, this.#deadline)
+    pending.behind = key
+    this.#add(pending, --this.#unsent)
+    this.#queueOf(key).push(pending)
+    return pending
+  }
+
+  #queueOf(key) {
+    return this.#busy.get(ALL) ?? this.#busy.get(key)
+  }
+
+  #add(pending, id) {
+    pending.id = id
+    this.#pending.set(id, pending)
+    if (this.#pending.size > 1) return
+    // An operation that waits keeps the process alive, by this timer.
+    if (this.#timer === undefined) this.#arm(this.#timeout)
+    else this.#timer.ref()
+  }
+
+  /** Has what begins in this turn of the event loop sent together at its end. */
+  #schedule() {
+    if (++this.#turn >= MANY) this.#flush()
+    if (this.#isScheduled || this.#isDraining) return
+    this.#isScheduled = true
+    this.#deadline = performance.now() + this.#timeout
+    setImmediate(() => {
+      this.#isScheduled = false
+      this.#flush()
+    })
+  }
+
+  #flush() {
+    this.#turn = 0
+    if (this.#handle !== undefined) native.flush(this.#handle)
+  }
+
+  /** Takes the answers that are there. */
+  drain() {
+    if (this.#handle === undefined) return
+    this.#isDraining = true
+    this.#deadline = performance.now() + this.#timeout
+    try {
+      while (this.#handle !== undefined) {
+        const answer = native.next(this.#handle)
+        const id = numbers[ID]
+        if (id < 0) break
+        const pending = this.#pending.get(id)
+        if (pending !== undefined) this.#step(pending, answer)
+      }
+    } finally {
+      this.#isDraining = false
+    }
+    this.#flush()
+    this.#hear()
+  }
+
+  #hear() {
+    const events = this.#handle === undefined ? undefined : native.events(this.#handle)
+    if (events !== undefined) {
+      for (const [name, detail] of JSON.parse(events)) {
+        this.#onEvents(name, name === 'down' ? fromEngine(detail) : detail)
+      }
+    }
+  }
+
+  /** Goes on with an operation: to its end, or until it waits again. */
+  #step(pending, answer) {
+    pending.runInAsyncScope(this.#goOn, this, pending, answer)
+  }
+
+  #goOn(pending, answer) {
+    let result
+    try {
+      result = pending.go(answer)
+    } catch (error) {
+      this.#end(pending, error)
+      return
+    }
+    if (!(result instanceof Pending)) {
+      this.#end(pending, null, result)
+      return
+    }
+    this.#pending.delete(pending.id)
+    pending.emitDestroy()
+    result.answer = pending.answer
+    result.deadline = pending.deadline
+    result.key ??= pending.key
+  }
+
+  #end(pending, error, result) {
+    this.#pending.delete(pending.id)
+    pending.emitDestroy()
+    pending.answer?.(error, result)
+    if (pending.key !== undefined) this.#free(pending.key)
+    if (this.#pending.size === 0) this.#rest()
+  }
+
+  #rest() {
+    this.#timer?.unref()
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  /** Begins what waited for this sid, up to the next that the others have to wait for. */
+  #free(key) {
+    const queue = this.#busy.get(key)
+    this.#busy.delete(key)
+    for (const pending of queue) {
+      // One that was late is not begun any more.
+      if (!this.#pending.has(pending.id)) continue
+      const next = this.#queueOf(pending.behind)
+      if (next === undefined) this.#step(pending)
+      else next.push(pending)
+    }
+  }
+
+  #arm(ms) {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      // What has come while the event loop was held up is no failure.
+      this.drain()
+      this.#expire()
+    }, ms)
+  }
+
+  #expire() {
+    const now = performance.now()
+    let next = Number.POSITIVE_INFINITY
+    // Each in its turn, also those that a queue begins meanwhile.
+    for (const pending of this.#pending.values()) {
+      if (pending.deadline > now) {
+        next = Math.min(next, pending.deadline)
+        continue
+      }
+      if (pending.id > 0 && this.#handle !== undefined) {
+        numbers[ID] = pending.id
+        native.cancel(this.#handle)
+      }
+      pending.runInAsyncScope(this.#end, this, pending, late(this.#timeout))
+    }
+    this.#flush()
+    if (this.#pending.size > 0 && this.#timer === undefined) this.#arm(Math.max(1, next - now))
+  }
+
+  /** Resolves when nothing waits. */
+  idle() {
+    if (this.#pending.size === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#idle.push(resolve))
+  }
+
+  /** No answer comes any more. */
+  stop() {
+    clearTimeout(this.#timer)
+    this.#handle = undefined
+  }
+}
+
+function late(timeout) {
+  return new RustStoreError(
+    'ERR_STORE_TIMEOUT',
+    `no answer within ${timeout} ms ("commandTimeout"): the backend, or the network to it, is slow or silent; ` +
+      'what was asked for may still take effect',
+    { retryable: true },
+  )
+}
+
+module.exports = { ALL, Pending, Waiting }
