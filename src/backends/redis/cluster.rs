@@ -100,7 +100,7 @@ impl Cluster {
         let nodes = self.nodes.read();
         match nodes.owner(key(&command)) {
             Some(link) => link.call(command),
-            None => Call::Failed(self.nobody()),
+            None => self.nobody().into(),
         }
     }
 
@@ -131,10 +131,11 @@ impl Cluster {
     pub fn call_master(&self, master: usize, command: Cmd) -> Call {
         match self.nodes.read().masters.get(master) {
             Some(link) => link.call(command),
-            None => Call::Failed(Failure::new(
+            None => Failure::new(
                 Kind::Unavailable,
                 "the cluster has fewer masters than when this walk began; begin it again",
-            )),
+            )
+            .into(),
         }
     }
 

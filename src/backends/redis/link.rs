@@ -69,6 +69,14 @@ struct Connection {
     replace: Notify,
 }
 
+/// What was asked for since the last flush.
+#[derive(Default)]
+struct Gathered {
+    batch: Option<Batch>,
+    /// How long the last one was: the next is likely to be as long.
+    usual: usize,
+}
+
 /// A batch, and the mark that it is under way.
 type Sent = (Batch, TaskTrackerToken);
 
@@ -81,7 +89,7 @@ struct Shared {
     plan: Arc<Plan>,
     place: Place,
     health: watch::Sender<Health>,
-    gathered: Mutex<Option<Batch>>,
+    gathered: Mutex<Gathered>,
     sender: mpsc::UnboundedSender<Sent>,
     under_way: TaskTracker,
     listener: Listener,
@@ -135,13 +143,14 @@ impl Link {
 
     fn gather(&self, add: impl FnOnce(&mut Batch) -> Call) -> Call {
         if let Some(failure) = self.obstacle() {
-            return Call::Failed(failure);
+            return failure.into();
         }
         let mut gathered = self.shared.gathered.lock();
-        let batch = gathered.get_or_insert_with(|| Batch::new(16));
+        let Gathered { batch, usual } = &mut *gathered;
+        let batch = batch.get_or_insert_with(|| Batch::new(*usual));
         let call = add(batch);
         if batch.commands.len() >= LONGEST_BATCH {
-            self.send(gathered.take());
+            self.send(&mut gathered);
         }
         call
     }
@@ -150,11 +159,12 @@ impl Link {
     pub fn flush(&self) {
         let mut gathered = self.shared.gathered.lock();
         // Under the lock, so that batches are handed over in their order.
-        self.send(gathered.take());
+        self.send(&mut gathered);
     }
 
-    fn send(&self, batch: Option<Batch>) {
-        let Some(batch) = batch else { return };
+    fn send(&self, gathered: &mut Gathered) {
+        let Some(batch) = gathered.batch.take() else { return };
+        gathered.usual = batch.commands.len();
         if let Err(refused) = self.shared.sender.send((batch, self.token())) {
             refused.0.0.answers.fail(closed());
         }
@@ -227,6 +237,9 @@ impl Shared {
 
     /// The connection, waited for while it is being made.
     async fn connection(&self) -> Result<Arc<Connection>, Failure> {
+        if let Health::Up(connection) = &*self.health.borrow() {
+            return Ok(connection.clone());
+        }
         let mut health = self.health.subscribe();
         let settled = health.wait_for(|health| !matches!(health, Health::Connecting)).await;
         match settled.as_deref() {

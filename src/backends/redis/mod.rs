@@ -4,20 +4,27 @@
 //! A record is the session's JSON text as a string at `<prefix><sid>`, with the server's own expiry, as
 //! connect-redis writes it: the two can share a place. So there are no versions: texts are compared.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
 };
+
+use redis::Value;
 
 use self::{
     address::Plan,
     command::Keys,
     failure::Failure,
-    servers::{Refused, Servers},
+    servers::{Asked, Refused, Servers},
 };
 use crate::{
     backend::{Answer, Backend, Count, Gauges, Listener, Page, Replaced, Touched, Written},
-    error::Result,
+    error::{Error, Result},
     options::{Form, Options},
     record::{Draft, ExpiryRule, Millis, Record, Seen, Touch},
 };
@@ -93,6 +100,28 @@ fn later<T>(answer: impl Future<Output = Result<T, Failure>> + Send + 'static) -
     Answer::Later(Box::pin(async move { Ok(answer.await?) }))
 }
 
+/// The answer to one command, read once it is there.
+struct Read<R> {
+    asked: Asked,
+    read: R,
+}
+
+impl<T, R: Fn(Value) -> Result<T, Failure> + Unpin> Future for Read<R> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let asked = ready!(Pin::new(&mut self.asked).poll(cx));
+        Poll::Ready(asked.map_err(Failure::from).and_then(&self.read).map_err(Error::from))
+    }
+}
+
+fn read<T>(
+    asked: Asked,
+    read: impl Fn(Value) -> Result<T, Failure> + Send + Unpin + 'static,
+) -> Answer<T> {
+    Answer::Later(Box::pin(Read { asked, read }))
+}
+
 impl Backend for Redis {
     fn name(&self) -> &'static str {
         "redis"
@@ -128,12 +157,12 @@ impl Backend for Redis {
 
     fn get(&self, sid: &[u8], _now: Millis) -> Answer<Option<Record>> {
         let asked = self.servers.ask(self.keys.get(sid));
-        later(async move { Ok(reply::text(asked.await?)?.map(reply::untold)) })
+        read(asked, |value| Ok(reply::text(value)?.map(reply::untold)))
     }
 
     fn put(&self, sid: &[u8], draft: Draft<'_>, now: Millis) -> Answer<Written> {
         let asked = self.servers.ask(self.keys.put(sid, &draft, now));
-        later(async move { Ok(asked.await.map(|_| Written::default())?) })
+        read(asked, |_| Ok(Written::default()))
     }
 
     fn replace(
@@ -160,14 +189,16 @@ impl Backend for Redis {
             return later(async move { servers.touch(script).await.map(|()| Touched::Done) });
         }
         let asked = servers.ask(self.keys.touch(sid, &touch, now));
+        if !is_later {
+            return read(asked, |_| Ok(Touched::Done));
+        }
         let knows_gt = self.knows_gt.clone();
         later(async move {
             match asked.await {
-                Err(Refused { failure, command: Some(command) })
-                    if is_later && failure.code() == "ERR" =>
-                {
+                Err(Refused { failure, command: Some(command) }) if failure.code() == "ERR" => {
                     let script = command::touch_instead(&command).ok_or(failure)?;
-                    servers.touch(script).await?;
+                    // Boxed, since it is needed once.
+                    Box::pin(servers.touch(script)).await?;
                     knows_gt.store(false, Relaxed);
                 }
                 answer => drop(answer?),
@@ -178,7 +209,7 @@ impl Backend for Redis {
 
     fn remove(&self, sid: &[u8]) -> Answer<()> {
         let asked = self.servers.ask(self.keys.remove(sid));
-        later(async move { Ok(asked.await.map(drop)?) })
+        read(asked, |_| Ok(()))
     }
 
     fn page(&self, from: u64, _now: Millis) -> Answer<Page> {

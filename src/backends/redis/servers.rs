@@ -1,9 +1,14 @@
 //! The servers of a store, one or many, as one: asks, follows a cluster's redirections, and goes without
 //! scripts where they are forbidden. Knows not what is asked.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
 };
 
 use parking_lot::Mutex;
@@ -99,53 +104,21 @@ impl Servers {
 
     /// Sends a command with the others of this turn, and answers what the server does. It is asked for
     /// here, not when the answer is first waited for.
-    pub fn ask(
-        self: &Arc<Self>,
-        command: Cmd,
-    ) -> impl Future<Output = Result<Value, Refused>> + Send + use<> {
+    pub fn ask(self: &Arc<Self>, command: Cmd) -> Asked {
         let call = match &self.setup {
             Setup::One(link) => link.call(command),
             Setup::Cluster(cluster) => cluster.call(command),
         };
-        self.clone().follow(call)
+        Asked { servers: self.clone(), call, redirections: 0 }
     }
 
     /// As [`Servers::ask`], of one master, by its place among [`Servers::masters`].
-    pub fn ask_master(
-        self: &Arc<Self>,
-        master: usize,
-        command: Cmd,
-    ) -> impl Future<Output = Result<Value, Refused>> + Send + use<> {
+    pub fn ask_master(self: &Arc<Self>, master: usize, command: Cmd) -> Asked {
         let call = match &self.setup {
             Setup::One(link) => link.call(command),
             Setup::Cluster(cluster) => cluster.call_master(master, command),
         };
-        self.clone().follow(call)
-    }
-
-    async fn follow(self: Arc<Self>, mut call: Call) -> Result<Value, Refused> {
-        let mut redirections = 0;
-        loop {
-            let failure = match (&mut call).await {
-                Ok(value) => return Ok(value),
-                Err(failure) => failure,
-            };
-            if let Setup::Cluster(cluster) = &self.setup
-                && let Some(redirected) = cluster.redirected(&call, &failure)
-            {
-                redirections += 1;
-                if redirections <= MOST_REDIRECTIONS {
-                    call = redirected;
-                    continue;
-                }
-                let failure = Failure::new(
-                    Kind::Unavailable,
-                    "the cluster's nodes do not agree who has this session; try again",
-                );
-                return Err(Refused { failure, command: None });
-            }
-            return Err(Refused { command: call.command(), failure });
-        }
+        Asked { servers: self.clone(), call, redirections: 0 }
     }
 
     /// How many masters there are: each has some of the keys.
@@ -156,26 +129,46 @@ impl Servers {
         }
     }
 
-    /// Calls the script of `replace`, or does the same without it.
+    /// Calls the script of `replace`, or does the same without it. What is seldom needed is boxed, here and
+    /// below: connecting alone takes a large future, and there is one of these for each save.
     pub async fn replace(self: Arc<Self>, script: Cmd) -> Result<Value, Failure> {
         if self.scripts_forbidden.load(Relaxed) {
-            return self.change(script).await;
+            return Box::pin(self.change(script)).await;
         }
-        match self.run(script).await? {
-            Ran::Answered(value) => Ok(value),
-            Ran::Forbidden(script) => self.change(script).await,
+        match self.ask(script).await {
+            Ok(value) => Ok(value),
+            Err(refused) => {
+                Box::pin(async move {
+                    match self.run_again(refused).await? {
+                        Ran::Answered(value) => Ok(value),
+                        Ran::Forbidden(script) => self.change(script).await,
+                    }
+                })
+                .await
+            }
         }
     }
 
     /// Calls the script of `touch`, or does the same without it.
     pub async fn touch(self: Arc<Self>, script: Cmd) -> Result<(), Failure> {
-        let script = match self.scripts_forbidden.load(Relaxed) {
-            true => script,
-            false => match self.run(script).await? {
-                Ran::Answered(_) => return Ok(()),
-                Ran::Forbidden(script) => script,
-            },
-        };
+        if self.scripts_forbidden.load(Relaxed) {
+            return Box::pin(self.touch_by_looking(script)).await;
+        }
+        match self.ask(script).await {
+            Ok(_) => Ok(()),
+            Err(refused) => {
+                Box::pin(async move {
+                    match self.run_again(refused).await? {
+                        Ran::Answered(_) => Ok(()),
+                        Ran::Forbidden(script) => self.touch_by_looking(script).await,
+                    }
+                })
+                .await
+            }
+        }
+    }
+
+    async fn touch_by_looking(self: Arc<Self>, script: Cmd) -> Result<(), Failure> {
         let Value::Int(theirs) = self.ask(transaction::left(&script)).await? else {
             return Err(reply::misunderstood());
         };
@@ -185,24 +178,24 @@ impl Servers {
         }
     }
 
-    /// Calls a script by its hash, and with its text where the server does not know it.
-    async fn run(self: &Arc<Self>, script: Cmd) -> Result<Ran, Failure> {
-        let mut asked = self.ask(script).await;
-        if let Err(Refused { failure, command: Some(command) }) = &asked
-            && failure.code() == "NOSCRIPT"
-            && let Some(with_text) = script::with_text(command)
+    /// After a script was refused that was called by its hash: with its text, where the server does not
+    /// know it.
+    async fn run_again(self: &Arc<Self>, mut refused: Refused) -> Result<Ran, Failure> {
+        if refused.failure.code() == "NOSCRIPT"
+            && let Some(with_text) = refused.command.as_ref().and_then(script::with_text)
         {
-            asked = self.ask(with_text).await;
+            match self.ask(with_text).await {
+                Ok(value) => return Ok(Ran::Answered(value)),
+                Err(again) => refused = again,
+            }
         }
-        match asked {
-            Ok(value) => Ok(Ran::Answered(value)),
-            Err(Refused { failure, command: Some(command) })
-                if ["evalsha", "eval"].iter().any(|name| failure.is_forbidden(name)) =>
-            {
+        let Refused { failure, command } = refused;
+        match command {
+            Some(command) if ["evalsha", "eval"].iter().any(|name| failure.is_forbidden(name)) => {
                 self.without_scripts();
                 Ok(Ran::Forbidden(command))
             }
-            Err(refused) => Err(refused.failure),
+            _ => Err(failure),
         }
     }
 
@@ -221,6 +214,43 @@ impl Servers {
         match &self.setup {
             Setup::One(link) => link.change(change).await,
             Setup::Cluster(cluster) => cluster.change(change).await,
+        }
+    }
+}
+
+/// The answer to a command, wherever in a cluster it comes from. Written by hand, since there is one for
+/// each operation: an async block would be many times as large.
+pub struct Asked {
+    servers: Arc<Servers>,
+    call: Call,
+    redirections: u32,
+}
+
+impl Future for Asked {
+    type Output = Result<Value, Refused>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let failure = match ready!(Pin::new(&mut self.call).poll(cx)) {
+                Ok(value) => return Poll::Ready(Ok(value)),
+                Err(failure) => failure,
+            };
+            let redirected = match &self.servers.setup {
+                Setup::One(_) => None,
+                Setup::Cluster(cluster) => cluster.redirected(&self.call, &failure),
+            };
+            let Some(redirected) = redirected else {
+                return Poll::Ready(Err(Refused { command: self.call.command(), failure }));
+            };
+            self.redirections += 1;
+            if self.redirections > MOST_REDIRECTIONS {
+                let failure = Failure::new(
+                    Kind::Unavailable,
+                    "the cluster's nodes do not agree who has this session; try again",
+                );
+                return Poll::Ready(Err(Refused { failure, command: None }));
+            }
+            self.call = redirected;
         }
     }
 }
