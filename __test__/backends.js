@@ -14,7 +14,7 @@
 
 const { threadId } = require('node:worker_threads')
 const { RustStore } = require('..')
-const { startRedis } = require('./servers/redis.js')
+const { startCluster, startRedis, startSentinels } = require('./servers/redis.js')
 
 const timing = {
   get: 'inside',
@@ -151,7 +151,11 @@ function serverRow(name, capabilities, start) {
   }
 }
 
-rows.push(serverRow('redis (one server)', {}, startRedis))
+rows.push(
+  serverRow('redis (one server)', {}, startRedis),
+  serverRow('redis (Sentinel)', {}, startSentinels),
+  serverRow('redis (Cluster)', {}, startCluster),
+)
 
 function rowNamed(name) {
   const row = rows.find((one) => one.name === name)
