@@ -113,9 +113,13 @@ class RedisServer {
   }
 }
 
-/** Starts a server; `args` are those of the command line. */
+/** Starts a server on a free port; `args` are those of the command line. */
 async function startRedis(...args) {
-  return new RedisServer(await freePort(), ['--save', '', ...args]).start()
+  return startRedisOn(await freePort(), ...args)
+}
+
+async function startRedisOn(port, ...args) {
+  return new RedisServer(port, ['--save', '', ...args]).start()
 }
 
 /** Starts a sentinel. It writes into its configuration, and so wants it in a file. */
@@ -183,4 +187,4 @@ async function startCluster(...args) {
   }
 }
 
-module.exports = { freePort, startCluster, startRedis, startSentinels, until }
+module.exports = { freePort, startCluster, startRedis, startRedisOn, startSentinels, until }
