@@ -3,7 +3,6 @@
 // in time, and all is well again when the server is.
 
 const assert = require('node:assert/strict')
-const { once } = require('node:events')
 const { test } = require('node:test')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { RustStore } = require('..')
@@ -20,6 +19,12 @@ const deadline = TIMEOUTS.commandTimeout
 
 /** A server whose acknowledged saves survive kill -9. */
 const startDurable = () => startRedis('--appendonly', 'yes', '--appendfsync', 'always')
+
+/** Waits for an event. A store that nobody calls keeps no process alive, and waiting does. */
+function heard(store, event) {
+  const events = listen(store, event)
+  return until(`the event ${event}`, () => events.length > 0).then(() => events[0])
+}
 
 /** Runs a test with servers, proxies and stores that are gone after it. */
 function fault(name, body) {
@@ -74,7 +79,7 @@ fault(
     const store = await has.open(through(proxy))
     const load = new Load(store)
     await load.passes()
-    const silent = once(store, 'down')
+    const silent = heard(store, 'down')
     proxy.pause()
     await Promise.all([silent, sleep(SILENCE)])
     // The breaker is open: no call waits for the network.
@@ -120,7 +125,7 @@ fault('a slow network: slower than the deadline is a timeout, faster is none', a
 fault('a server that is not there yet: no throw, an event, and it is found', async (has) => {
   const port = await freePort()
   const store = await has.open(`redis://127.0.0.1:${port}`)
-  const [error] = await once(store, 'down')
+  const [error] = await heard(store, 'down')
   assert.equal(error.code, 'ERR_STORE_UNAVAILABLE')
   await assert.rejects(store.get('a'), (error) => {
     assert.equal(error.retryable, true)
@@ -128,9 +133,9 @@ fault('a server that is not there yet: no throw, an event, and it is found', asy
   })
   // Fire and forget, and nobody listens to `error`.
   store.destroy('a', undefined)
-  const ups = listen(store, 'up')
+  const up = heard(store, 'up')
   await has.use(startRedisOn(port))
-  await until('the server to be found', () => ups.length === 1)
+  await up
   await store.set('a', plain())
   assert.ok(await store.get('a'))
 })
@@ -141,18 +146,18 @@ fault(
     const server = await has.use(startRedis())
     const asked = await has.open(server.url, { passThrough: true })
     const not = await has.open(server.url)
-    const heard = [asked, not].map((store) => [
+    const events = [asked, not].map((store) => [
       listen(store, 'disconnect'),
       listen(store, 'connect'),
     ])
     await Promise.all([asked.ping(), not.ping()])
-    const downs = [once(asked, 'down'), once(not, 'down')]
+    const downs = [heard(asked, 'down'), heard(not, 'down')]
     await server.kill()
     await Promise.all(downs)
-    const ups = [once(asked, 'up'), once(not, 'up')]
+    const ups = [heard(asked, 'up'), heard(not, 'up')]
     await server.start()
     await Promise.all(ups)
-    const counts = heard.map((events) => events.map((event) => event.length))
+    const counts = events.map((pair) => pair.map((seen) => seen.length))
     assert.deepEqual(counts, [
       [1, 1],
       [0, 0],

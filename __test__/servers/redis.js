@@ -183,6 +183,12 @@ async function startCluster(...args) {
   return {
     nodes,
     url: `redis+cluster://${addresses.join(',')}`,
+    /** Moves so many slots from one node to another, by their ids. */
+    reshard: (from, to, slots) =>
+      run('redis-cli', [
+        ...['--cluster', 'reshard', addresses[0], '--cluster-from', from, '--cluster-to', to],
+        ...['--cluster-slots', String(slots), '--cluster-yes'],
+      ]),
     end: () => endAll(nodes),
   }
 }
