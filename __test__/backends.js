@@ -14,7 +14,7 @@
 
 const { threadId } = require('node:worker_threads')
 const { RustStore } = require('..')
-const { startCluster, startRedis, startSentinels } = require('./servers/redis.js')
+const redis = require('./servers/redis.js')
 
 const timing = {
   get: 'inside',
@@ -151,11 +151,13 @@ function serverRow(name, capabilities, start) {
   }
 }
 
-rows.push(
-  serverRow('redis (one server)', {}, startRedis),
-  serverRow('redis (Sentinel)', {}, startSentinels),
-  serverRow('redis (Cluster)', {}, startCluster),
-)
+if (redis.missing() === undefined) {
+  rows.push(
+    serverRow('redis (one server)', {}, redis.startRedis),
+    serverRow('redis (Sentinel)', {}, redis.startSentinels),
+    serverRow('redis (Cluster)', {}, redis.startCluster),
+  )
+}
 
 function rowNamed(name) {
   const row = rows.find((one) => one.name === name)

@@ -2,10 +2,11 @@
 // What Redis may refuse, each with the code that the app reads, and whether to try again.
 
 const assert = require('node:assert/strict')
-const { test } = require('node:test')
 const { RustStore } = require('..')
 const { listen, plain } = require('./conformance/harness.js')
-const { startRedis, until } = require('./servers/redis.js')
+const { startRedis, testing, until } = require('./servers/redis.js')
+
+const { test } = testing()
 
 const UNAVAILABLE = { code: 'ERR_STORE_UNAVAILABLE', retryable: true }
 const AUTH = { code: 'ERR_STORE_AUTH', retryable: false }

@@ -3,11 +3,12 @@
 // may lose the last saves: those are counted, and everything else has to be there.
 
 const assert = require('node:assert/strict')
-const { test } = require('node:test')
 const { RustStore } = require('..')
 const { listen } = require('./conformance/harness.js')
 const { Load } = require('./servers/load.js')
-const { startCluster, startSentinels, until } = require('./servers/redis.js')
+const { startCluster, startSentinels, testing, until } = require('./servers/redis.js')
+
+const { test } = testing()
 
 const TIMEOUTS = { commandTimeout: 1000, connectTimeout: 1000 }
 const deadline = TIMEOUTS.commandTimeout

@@ -3,13 +3,14 @@
 // in time, and all is well again when the server is.
 
 const assert = require('node:assert/strict')
-const { test } = require('node:test')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { RustStore } = require('..')
 const { plain, listen, storeError } = require('./conformance/harness.js')
 const { Load } = require('./servers/load.js')
 const { createProxy } = require('./servers/proxy.js')
-const { freePort, startRedis, startRedisOn, until } = require('./servers/redis.js')
+const { freePort, startRedis, startRedisOn, testing, until } = require('./servers/redis.js')
+
+const { test } = testing()
 
 // How long a silence lasts, in ms. A long run has 30,000.
 const SILENCE = Number(process.env.RUST_STORE_TEST_SILENCE ?? 3000)

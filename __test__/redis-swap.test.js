@@ -4,14 +4,15 @@
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')
-const { after, before, test } = require('node:test')
 const { RedisStore } = require('connect-redis')
 const express = require('express')
 const session = require('express-session')
 const { createClient } = require('redis')
 const { RustStore } = require('..')
 const { load, visitor } = require('./conformance/harness.js')
-const { startRedis } = require('./servers/redis.js')
+const { startRedis, testing } = require('./servers/redis.js')
+
+const { after, before, test } = testing()
 
 const HOUR = 3_600_000
 

@@ -2,7 +2,7 @@
 // when the process that started them is, however it ends. Knows nothing of stores.
 'use strict'
 
-const { execFile, spawn } = require('node:child_process')
+const { execFile, spawn, spawnSync } = require('node:child_process')
 const { once } = require('node:events')
 const { existsSync, mkdtempSync, rmSync, writeFileSync } = require('node:fs')
 const { connect, createServer } = require('node:net')
@@ -12,6 +12,9 @@ const { setTimeout: sleep } = require('node:timers/promises')
 const { promisify } = require('node:util')
 
 const run = promisify(execFile)
+
+// Another server of the kind, such as Valkey's.
+const SERVER = process.env.RUST_STORE_TEST_REDIS ?? 'redis-server'
 
 // Linux ends the server with the process that started it, also when that is killed.
 const SETPRIV = '/usr/bin/setpriv'
@@ -30,6 +33,29 @@ async function freePort() {
     await once(server, 'close')
     if (port <= HIGHEST_PORT) return port
   }
+}
+
+/**
+ * Why there are no servers for tests, or undefined. In CI there have to be some, but on platforms that have
+ * none, which the workflow then says.
+ */
+function missing() {
+  if (process.env.RUST_STORE_TEST_WITHOUT?.split(',').includes('redis')) {
+    return 'RUST_STORE_TEST_WITHOUT names it'
+  }
+  if (process.env.CI === 'true') return undefined
+  const programs = [SERVER, 'redis-cli']
+  const isThere = (program) => spawnSync(program, ['--version']).status === 0
+  return programs.every(isThere) ? undefined : 'redis-server and redis-cli are not installed'
+}
+
+/** node:test, or nothing in its place where there are no servers, which is said. */
+function testing() {
+  const why = missing()
+  if (why === undefined) return require('node:test')
+  console.log(`Redis is not tested: ${why}.`)
+  const nothing = () => {}
+  return { after: nothing, before: nothing, test: nothing }
 }
 
 /** Waits until it is so: a server's state that nobody announces. */
@@ -61,7 +87,7 @@ class RedisServer {
   }
 
   async start() {
-    const [command, ...args] = [...wrapper, 'redis-server', ...this.#arguments]
+    const [command, ...args] = [...wrapper, SERVER, ...this.#arguments]
     const server = spawn(command, args, { stdio: 'ignore' })
     this.#process = server
     server.unref()
@@ -193,4 +219,13 @@ async function startCluster(...args) {
   }
 }
 
-module.exports = { freePort, startCluster, startRedis, startRedisOn, startSentinels, until }
+module.exports = {
+  freePort,
+  missing,
+  startCluster,
+  startRedis,
+  startRedisOn,
+  startSentinels,
+  testing,
+  until,
+}

@@ -136,7 +136,9 @@ fn shown(value: Value) -> String {
 }
 
 fn spawn(folder: &Path, is_sentinel: bool) -> Child {
-    Command::new("redis-server")
+    // Another server of the kind, such as Valkey's.
+    let server = env::var("RUST_STORE_TEST_REDIS").unwrap_or_else(|_| "redis-server".into());
+    Command::new(server)
         .arg(folder.join("redis.conf"))
         .args(is_sentinel.then_some("--sentinel"))
         .stdout(Stdio::null())
