@@ -14,7 +14,7 @@
 
 const { threadId } = require('node:worker_threads')
 const { RustStore } = require('..')
-const { startRedis } = require('./servers/redis.js')
+const redis = require('./servers/redis.js')
 
 const timing = {
   get: 'inside',
@@ -151,7 +151,13 @@ function serverRow(name, capabilities, start) {
   }
 }
 
-rows.push(serverRow('redis (one server)', {}, startRedis))
+if (redis.missing() === undefined) {
+  rows.push(
+    serverRow('redis (one server)', {}, redis.startRedis),
+    serverRow('redis (Sentinel)', {}, redis.startSentinels),
+    serverRow('redis (Cluster)', {}, redis.startCluster),
+  )
+}
 
 function rowNamed(name) {
   const row = rows.find((one) => one.name === name)
