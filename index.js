@@ -2,11 +2,13 @@
 // logic, and no knowledge of any one backend.
 'use strict'
 
+const { AsyncResource } = require('node:async_hooks')
 const { EventEmitter } = require('node:events')
 const { performance } = require('node:perf_hooks')
 const { RustStoreError } = require('./lib/errors')
 const { Engine } = require('./lib/engine')
 const { moveBase } = require('./lib/base')
+const { Pending } = require('./lib/waiting')
 const {
   answerTo,
   checkCallback,
@@ -15,6 +17,7 @@ const {
   now,
   promised,
   setImmediate,
+  throwLater,
 } = require('./lib/answer')
 
 // express-session is an optional peer: @fastify/session needs none of its classes.
@@ -140,7 +143,7 @@ class RustStore extends Store {
   close(callback) {
     checkCallback(callback)
     const state = this[STATE]
-    state.closed ??= Promise.allSettled(state.pending).then(() => state.engine.close())
+    state.closed ??= end(state)
     return answerTo(arguments.length > 0, callback, (answer) => {
       state.closed.then(() => answer && later(answer, null))
     })
@@ -204,27 +207,82 @@ function get(store, sid, callback) {
   } catch (error) {
     return fail(store, 'get', error, callback)
   }
-  if (callback) now(callback, session)
+  if (session instanceof Pending) wait(store, 'get', session, callback)
+  else if (callback) now(callback, session)
 }
 
 function set(store, sid, session, callback) {
   checkCallback(callback)
+  let status
   try {
-    open(store, 'set').engine.set(sid, session)
+    status = open(store, 'set').engine.set(sid, session)
   } catch (error) {
     return fail(store, 'set', error, callback)
   }
-  if (callback) now(callback)
+  if (status instanceof Pending) wait(store, 'set', status, callback)
+  else if (callback) now(callback)
 }
 
 function touch(store, sid, session, callback) {
   checkCallback(callback)
+  let status
   try {
-    open(store, 'touch').engine.touch(sid, session)
+    status = open(store, 'touch').engine.touch(sid, session)
   } catch (error) {
     return fail(store, 'touch', error, callback)
   }
-  if (callback) now(callback)
+  if (status instanceof Pending) wait(store, 'touch', status, callback)
+  else if (callback) now(callback)
+}
+
+/** Answers when the operation does, in the caller's AsyncLocalStorage context. */
+function wait(store, operation, pending, callback) {
+  const { engine, slow } = store[STATE]
+  const resource = callback && new AsyncResource('RustStore', MANUAL)
+  const started = performance.now()
+  pending.answer = (error, result) => {
+    count(slow, operation, performance.now() - started)
+    const told = error && engine.failure(error, operation)
+    if (resource === undefined) {
+      if (told) announce(store, 'error', told)
+      return
+    }
+    resource.runInAsyncScope(answer, undefined, callback, told, result)
+    resource.emitDestroy()
+  }
+}
+
+const MANUAL = { requireManualDestroy: true }
+
+/** Answers one of many: an exception of one callback must not keep the others from being called. */
+function answer(callback, error, result) {
+  try {
+    if (error) callback(error)
+    else if (result === undefined) callback(null)
+    else callback(null, result)
+  } catch (thrown) {
+    throwLater(thrown)
+  }
+}
+
+/** The result of an operation of the engine, waited for where it comes later. */
+function settled(result) {
+  if (!(result instanceof Pending)) return result
+  return promised((answer) => {
+    result.answer = answer
+  })
+}
+
+/** Lets what is under way end, then ends the engine. */
+async function end({ engine, pending }) {
+  await Promise.allSettled(pending)
+  await engine.idle()
+  try {
+    await settled(engine.end())
+  } catch {
+    // What cannot be ended in good order is ended all the same.
+  }
+  engine.close()
 }
 
 function fail(store, operation, error, callback) {
@@ -236,13 +294,15 @@ function fail(store, operation, error, callback) {
 /** Does something inside the call, so that what follows the call sees it, and answers after it. */
 function act(store, operation, given, callback, task) {
   return answerTo(given, callback, (answer) => {
+    let result
     try {
-      task(open(store, operation).engine)
+      result = task(open(store, operation).engine)
     } catch (error) {
       fail(store, operation, error, answer)
       return
     }
-    if (answer) later(answer, null)
+    if (result instanceof Pending) wait(store, operation, result, answer)
+    else if (answer) later(answer, null)
   })
 }
 
@@ -268,9 +328,12 @@ function defer(store, operation, given, callback, task) {
 
 function finish(state, operation, started, running) {
   state.pending.delete(running)
-  const ms = performance.now() - started
-  state.slow[operation] ??= { count: 0, totalMs: 0, maxMs: 0 }
-  const times = state.slow[operation]
+  count(state.slow, operation, performance.now() - started)
+}
+
+function count(slow, operation, ms) {
+  slow[operation] ??= { count: 0, totalMs: 0, maxMs: 0 }
+  const times = slow[operation]
   times.count++
   times.totalMs += ms
   times.maxMs = Math.max(times.maxMs, ms)
@@ -285,7 +348,7 @@ function withId(session, sid) {
 /** Pages of all sessions, one in each turn of the event loop. */
 async function* pages(engine) {
   for (let from = 0; from !== -1; ) {
-    const { sessions, next } = engine.page(from)
+    const { sessions, next } = await settled(engine.page(from))
     yield sessions
     from = next
     await nextTurn()
@@ -295,7 +358,7 @@ async function* pages(engine) {
 async function countLive(engine) {
   let live = 0
   for (let from = 0; from !== -1; ) {
-    const step = engine.count(from)
+    const step = await settled(engine.count(from))
     live += step.live
     from = step.next
     if (from !== -1) await nextTurn()

@@ -5,6 +5,8 @@
 // From the module and now, since test runners put timers of their own in place of the globals.
 const { setImmediate } = require('node:timers')
 
+const { queueMicrotask } = globalThis
+
 // Callbacks inside callbacks before the next is deferred: a loop over many sids, written as
 // recursion, must not overflow the stack.
 const MAX_DEPTH = 32
@@ -30,6 +32,13 @@ function now(callback, result) {
   } finally {
     depth--
   }
+}
+
+/** Has an exception of a callback surface as an uncaughtException, once the caller is done. */
+function throwLater(thrown) {
+  queueMicrotask(() => {
+    throw thrown
+  })
 }
 
 /** Resolves when the event loop has gone round. */
@@ -59,4 +68,13 @@ function answerTo(given, callback, start) {
   start(callback)
 }
 
-module.exports = { answerTo, checkCallback, later, nextTurn, now, promised, setImmediate }
+module.exports = {
+  answerTo,
+  checkCallback,
+  later,
+  nextTurn,
+  now,
+  promised,
+  setImmediate,
+  throwLater,
+}

@@ -5,75 +5,50 @@
 const native = require('./native')
 const { RustStoreError, fromEngine } = require('./errors')
 const { Base, baseOf, setBase } = require('./base')
-const { KEEP, isCookieChanged, wanted } = require('./expiry')
+const { KEEP, frozen, isCookieChanged, shownExpiry, wanted } = require('./expiry')
 const { toIso } = require('./iso')
+const { saveCookie } = require('./cookie')
+const { optionsText } = require('./options')
+const { Pending, Waiting } = require('./waiting')
+const {
+  numbers,
+  BASE,
+  DONE,
+  EXPIRES,
+  EXTRA,
+  FAILED,
+  GONE,
+  MERGED,
+  MOVED,
+  NOW,
+  NUMBER,
+  PENDING,
+  RULE,
+  STATUS,
+  VERSION,
+} = require('./numbers')
 
-// Numbers cross in this array, most of them for less than an argument would cost: see
-// src/binding/answer.rs.
-const numbers = new Float64Array(8)
-// What the engine leaves.
-const STATUS = 0
-const VERSION = 1
-const NUMBER = 2
-// What it is told.
-const NOW = 3
-const EXPIRES = 4
-const RULE = 5
-const BASE = 6
-const EXTRA = 7
-// What STATUS says.
-const FAILED = -1
-const DONE = 0
-const MERGED = 1
-const GONE = 2
-const CHANGED = 4
-// What EXTRA says of a save, added up.
-const MOVED = 1
-const COOKIE_ONLY = 2
-
-/** The options as JSON text; what JSON cannot say becomes an object of one key. */
-function optionsText(options) {
-  const described = Object.create(null)
-  for (const name of Object.keys(options)) described[name] = describe(options[name])
-  const { serializer } = options
-  if (typeof serializer === 'object' && serializer !== null) {
-    // Its methods may be inherited, or not enumerable as those of JSON itself.
-    const { stringify, parse } = serializer
-    described.serializer = { stringify: describe(stringify), parse: describe(parse) }
-  }
-  return JSON.stringify(described)
-}
-
-function describe(value) {
-  switch (typeof value) {
-    case 'undefined':
-    case 'boolean':
-      return value
-    case 'number':
-      return Number.isFinite(value) ? value : { number: String(value) }
-    case 'string':
-      return value.isWellFormed() ? value : { number: 'a lone surrogate' }
-    case 'function':
-      return { function: true }
-    case 'object':
-      if (Array.isArray(value)) return value.map(describe)
-      return value === null ? null : { object: true }
-    default:
-      return { number: String(value) }
-  }
-}
+// Every operation returns its result, or a Pending where the backend answers later. Those of the memory
+// backend never wait, and are kept free of what waiting needs.
 
 class Engine {
   /** @param announce called with the name and arguments of each event */
   constructor(options, announce) {
-    const opened = native.open(optionsText(options), numbers)
+    const waiting = new Waiting((name, detail) => this.hear(name, detail))
+    const opened = native.open(optionsText(options), numbers, waiting.ready)
     if (typeof opened === 'string') throw fromEngine(opened)
-    const [handle, facts] = opened
-    const { backend, identity, ttlMs } = JSON.parse(facts)
+    const [handle, factsText] = opened
+    const { backend, identity, ttlMs, commandTimeoutMs, inside, ...facts } = JSON.parse(factsText)
     this.handle = handle
     this.announce = announce
     this.backend = backend
     this.place = identity
+    // Which of get, set and touch are answered inside the call.
+    this.inside = inside
+    // Undefined where every operation is.
+    this.waiting = facts.waits ? waiting : undefined
+    this.waiting?.start(handle, commandTimeoutMs)
+    this.passThrough = facts.passThrough
     this.ttl = typeof options.ttl === 'function' ? options.ttl : ttlMs
     const serializer = options.serializer ?? JSON
     this.parse = (text) => serializer.parse(text)
@@ -89,17 +64,37 @@ class Engine {
   /** The session of a sid, or undefined. */
   get(sid) {
     const key = toKey(sid)
+    if (this.waiting !== undefined && !this.inside.get && this.waiting.isBusy(key)) {
+      return this.waiting.behind(key, () => this.read(key))
+    }
+    return this.read(key)
+  }
+
+  read(key) {
     numbers[NOW] = Date.now()
     const text = native.get(this.handle, key)
+    if (numbers[STATUS] === PENDING) return this.waiting.wait((text) => this.found(key, text))
+    return this.found(key, text)
+  }
+
+  found(key, text) {
     if (text === undefined) {
       this.misses++
       return undefined
     }
-    if (numbers[STATUS] === FAILED) throw fromEngine(text)
-    const session = this.revive(key, text, numbers[VERSION], numbers[NUMBER])
+    let session
+    if (numbers[STATUS] === FAILED) this.corruptOr(key, fromEngine(text))
+    else session = this.revive(key, text, numbers[VERSION], numbers[NUMBER])
     if (session === undefined) this.misses++
     else this.hits++
     return session
+  }
+
+  /** A record that the backend cannot read is missing; any other failure is one. */
+  corruptOr(key, error) {
+    if (error.code !== 'ERR_STORE_DECODE') throw error
+    this.corrupt++
+    this.announce('corrupt', key, error)
   }
 
   /** A session from its text, with a base; undefined and an event where the text is none. */
@@ -117,9 +112,14 @@ class Engine {
     }
     const cookie = session.cookie
     const told = typeof cookie?.expires === 'string'
-    // Negative: touched since the text was written.
-    if (told && expires < 0) cookie.expires = toIso(-expires)
-    const shown = told ? Math.abs(expires) : cookie?.expires
+    let shown = cookie?.expires
+    if (told) {
+      shown = Number.isNaN(expires) ? shownExpiry(cookie, Date.now()) : Math.abs(expires)
+      // Touched since the text was written.
+      if (expires < 0 || (Number.isNaN(expires) && shown !== Date.parse(cookie.expires))) {
+        cookie.expires = toIso(shown)
+      }
+    }
     setBase(session, new Base(this.place, sid, text, version, cookie, shown))
     return session
   }
@@ -128,9 +128,20 @@ class Engine {
   set(sid, session) {
     const key = toKey(sid)
     const text = this.textOf(session)
+    if (this.waiting?.isBusy(key)) return this.setBehind(key, session, text)
     const base = baseOf(session, this.place, key)
-    this.ask(session, base)
-    this.write(key, session, text, base)
+    this.ask(session, base, this.ttl)
+    return this.write(key, session, text, base, session.cookie)
+  }
+
+  /** Saves what the session is now, from the base that the save before it will leave. */
+  setBehind(key, session, text) {
+    const { cookie, ttl } = frozen(session, this.ttl)
+    return this.waiting.behind(key, () => {
+      const base = baseOf(session, this.place, key)
+      this.ask({ cookie }, base, ttl)
+      return this.write(key, session, text, base, cookie)
+    })
   }
 
   textOf(session) {
@@ -151,11 +162,11 @@ class Engine {
   }
 
   /** Hands the numbers of a save or a touch to the engine. Returns the rule of its expiry. */
-  ask(session, base) {
+  ask(session, base, ttl) {
     const now = Date.now()
     let asked
     try {
-      asked = wanted(session, this.ttl, base, now)
+      asked = wanted(session, ttl, base, now)
     } catch (cause) {
       if (cause instanceof RustStoreError) throw cause
       throw unreadable("the session's cookie cannot be read", cause)
@@ -169,21 +180,27 @@ class Engine {
 
   /**
    * Writes `text`, made of what was read as `from`, with the numbers of `ask`. Returns the status,
-   * and leaves `session` with the base of its next save.
+   * and leaves `session` with the base of its next save, in which `cookie` is as it is now.
    */
-  write(key, session, text, from) {
+  write(key, session, text, from, cookie) {
+    const made = new Base(this.place, key, text, 0, cookie, cookie?.expires)
     numbers[BASE] = from === undefined ? -1 : from.version
     const news = native.set(this.handle, key, text, from === undefined ? '' : from.text)
+    if (numbers[STATUS] === PENDING) {
+      return this.waiting.wait((news) => this.wrote(key, session, made, news), key)
+    }
+    return this.wrote(key, session, made, news)
+  }
+
+  wrote(key, session, made, news) {
     const status = numbers[STATUS]
     if (status === FAILED) throw fromEngine(news)
     if (status === GONE) this.announce('gone', key)
     if (status !== DONE && status !== MERGED) return status
-    // What was merged in is not in this object: its next save starts from its own text.
-    const version = status === MERGED ? 0 : numbers[VERSION]
-    setBase(
-      session,
-      new Base(this.place, key, text, version, session.cookie, session.cookie?.expires),
-    )
+    // What was merged in is not in this object: its next save starts from its own text, of which no
+    // record has the version.
+    if (status === DONE) made.version = numbers[VERSION]
+    setBase(session, made)
     if (news === undefined) return status
     const [conflicts, ...evicted] = news
     if (conflicts !== '') this.announce('conflict', key, JSON.parse(conflicts))
@@ -197,68 +214,64 @@ class Engine {
     if (typeof session !== 'object' || session === null) {
       throw unreadable('touch wants the session as its second argument')
     }
-    const base = baseOf(session, this.place, key)
-    const rule = this.ask(session, base)
-    if (base !== undefined && isCookieChanged(base, session, this.parse)) {
-      this.saveCookie(key, session, base)
-    } else if (rule !== KEEP) {
-      numbers[BASE] = base === undefined ? -1 : base.version
-      this.check(native.touch(this.handle, key, base === undefined ? '' : base.text))
+    if (this.waiting !== undefined && !this.inside.touch && this.waiting.isBusy(key)) {
+      return this.waiting.behind(key, () => this.move(key, session))
     }
+    return this.move(key, session)
   }
 
-  /** Saves the cookie of a session, and nothing else of it. */
-  saveCookie(key, session, base) {
-    const extra = numbers[EXTRA] + COOKIE_ONLY
-    const withCookie = ({ text }) => this.textOf({ ...this.parse(text), cookie: session.cookie })
-    numbers[EXTRA] = extra
-    const own = withCookie(base)
-    let status = this.write(key, session, own, base)
-    // Text that is not JSON cannot be merged: the cookie goes into what the record is by now.
-    while (status === CHANGED) {
-      const text = native.get(this.handle, key)
-      if (text === undefined) return
-      const now = { text: this.check(text), version: numbers[VERSION] }
-      this.ask(session, base)
-      numbers[EXTRA] = extra
-      status = this.write(key, session, withCookie(now), now)
-      const { place, cookie } = baseOf(session, this.place, key)
-      setBase(session, new Base(place, key, own, 0, cookie, cookie?.expires))
+  move(key, session) {
+    const base = baseOf(session, this.place, key)
+    const rule = this.ask(session, base, this.ttl)
+    if (base !== undefined && isCookieChanged(base, session, this.parse)) {
+      return saveCookie(this, key, session, base)
     }
+    if (rule === KEEP) return undefined
+    numbers[BASE] = base === undefined ? -1 : base.version
+    const answer = native.touch(this.handle, key, base === undefined ? '' : base.text)
+    return this.nothing(answer)
   }
 
   destroy(sid) {
-    this.check(native.destroy(this.handle, toKey(sid)))
+    const key = toKey(sid)
+    if (this.waiting?.isBusy(key)) return this.waiting.behind(key, () => this.remove(key))
+    return this.remove(key)
+  }
+
+  remove(key) {
+    return this.nothing(native.destroy(this.handle, key), key)
   }
 
   /** One step of a walk: `{ sessions: [[sid, session], ...], next }`; `next` -1 at the end. */
   page(from) {
     numbers[NOW] = Date.now()
     numbers[EXTRA] = from
-    const flat = this.check(native.page(this.handle))
-    const next = numbers[NUMBER]
-    const sessions = []
-    for (let i = 0; i < flat.length; i += 4) {
-      const session = this.revive(flat[i], flat[i + 1], flat[i + 2], flat[i + 3])
-      if (session !== undefined) sessions.push([flat[i], session])
-    }
-    return { sessions, next }
+    return this.after(this.answerOf(native.page(this.handle)), (flat) => {
+      const next = numbers[NUMBER]
+      const sessions = []
+      for (let i = 0; i < flat.length; i += 4) {
+        const session = this.revive(flat[i], flat[i + 1], flat[i + 2], flat[i + 3])
+        if (session !== undefined) sessions.push([flat[i], session])
+      }
+      return { sessions, next }
+    })
   }
 
   /** One step of counting: `{ live, next }`. */
   count(from) {
     numbers[NOW] = Date.now()
     numbers[EXTRA] = from
-    this.check(native.count(this.handle))
-    return { live: numbers[VERSION], next: numbers[NUMBER] }
+    return this.after(this.answerOf(native.count(this.handle)), () => {
+      return { live: numbers[VERSION], next: numbers[NUMBER] }
+    })
   }
 
   clear() {
-    this.check(native.clear(this.handle))
+    return this.nothing(native.clear(this.handle))
   }
 
   ping() {
-    this.check(native.ping(this.handle))
+    return this.nothing(native.ping(this.handle))
   }
 
   stats() {
@@ -267,12 +280,59 @@ class Engine {
     return { ...stats, hits, misses, corrupt, errors: { ...this.errors } }
   }
 
+  /** Resolves when nothing is under way. */
+  idle() {
+    return this.waiting?.idle()
+  }
+
+  /** Lets the backend end its work. */
+  end() {
+    return this.nothing(native.end(this.handle))
+  }
+
   close() {
+    this.waiting?.stop()
     native.close(this.handle)
+  }
+
+  /** What the backend says of itself. */
+  hear(name, detail) {
+    if (name === 'warning') {
+      process.emitWarning(detail, { type: 'RustStoreWarning', code: 'RUST_STORE' })
+      return
+    }
+    if (detail === undefined) this.announce(name)
+    else this.announce(name, detail)
+    if (this.passThrough) this.announce(name === 'up' ? 'connect' : 'disconnect')
   }
 
   check(result) {
     if (numbers[STATUS] === FAILED) throw fromEngine(result)
+    return result
+  }
+
+  /** The answer of an operation: what the engine has returned, or will. */
+  answerOf(result) {
+    if (numbers[STATUS] !== PENDING) return this.check(result)
+    return this.waiting.wait((later) => this.check(later))
+  }
+
+  /** As `answerOf`, of an operation that has no result; `key` as Waiting's. */
+  nothing(result, key) {
+    if (numbers[STATUS] !== PENDING) {
+      this.check(result)
+      return undefined
+    }
+    return this.waiting.wait((later) => {
+      this.check(later)
+    }, key)
+  }
+
+  /** Goes on with a result when it is there. */
+  after(result, go) {
+    if (!(result instanceof Pending)) return go(result)
+    const first = result.go
+    result.go = (answer) => this.after(first(answer), go)
     return result
   }
 

@@ -75,6 +75,32 @@ function wanted(session, ttl, base, now) {
 const LAST_MS = 8.64e15
 const clamp = (ms) => Math.min(ms, LAST_MS)
 
+/**
+ * What decides about the expiry of a session, as it is now: `{ cookie, ttl }` for `wanted` at a later
+ * time.
+ */
+function frozen(session, ttl) {
+  const { cookie } = session
+  const known = typeof cookie === 'object' && cookie !== null
+  const seconds = typeof ttl === 'function' ? ttlMs(ttl, session) / 1000 : undefined
+  return {
+    cookie: known
+      ? { expires: toMs(cookie.expires), originalMaxAge: cookie.originalMaxAge }
+      : undefined,
+    ttl: seconds === undefined ? ttl : () => seconds,
+  }
+}
+
+/**
+ * The expiry to show for a record of which only the text is known. A touch may have moved it since:
+ * then by what express-session moves it by, so that what is shown is never before the real one.
+ */
+function shownExpiry(cookie, now) {
+  const told = Date.parse(cookie.expires)
+  const { originalMaxAge } = cookie
+  return typeof originalMaxAge === 'number' ? Math.max(told, clamp(now + originalMaxAge)) : told
+}
+
 /** Whether the app changed more of the cookie than its expiry since it was handed out. */
 function isCookieChanged(base, session, parse) {
   const cookie = session.cookie
@@ -95,4 +121,4 @@ function isCookieChanged(base, session, parse) {
   )
 }
 
-module.exports = { KEEP, isCookieChanged, toMs, wanted }
+module.exports = { KEEP, frozen, isCookieChanged, shownExpiry, toMs, wanted }

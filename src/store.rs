@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    backend::{Backend, Count, Gauges, Page, Replaced, Touched, Written},
+    backend::{Backend, Count, Gauges, Inside, Listener, Page, Replaced, Touched, Written},
     error::{Error, Kind, Result},
     merge::{self, Expiry},
     options::Options,
@@ -92,6 +92,26 @@ impl Store {
     /// See [`Backend::identity`].
     pub fn identity(&self) -> &str {
         self.backend.identity()
+    }
+
+    /// See [`Backend::inside`].
+    pub fn inside(&self) -> Inside {
+        self.backend.inside()
+    }
+
+    /// See [`Backend::listen`].
+    pub fn listen(&self, listener: Listener) {
+        self.backend.listen(listener);
+    }
+
+    /// See [`Backend::flush`].
+    pub fn flush(&self) {
+        self.backend.flush();
+    }
+
+    /// See [`Backend::close`].
+    pub async fn close(&self) -> Result<()> {
+        self.backend.close().wait().await
     }
 
     /// The options it was opened with.

@@ -5,6 +5,7 @@ use crate::options::{DEFAULT_TTL_S, Form, Registration};
 pub mod memory;
 #[cfg(feature = "mongodb")]
 pub mod mongodb;
+pub mod redis;
 
 /// Every backend of this build.
 pub static REGISTRY: &[Registration] = &[
@@ -16,6 +17,21 @@ pub static REGISTRY: &[Registration] = &[
         foreign_parameters: false,
         open: memory::open,
     },
+    Registration {
+        name: "redis",
+        schemes: redis::SCHEMES,
+        default_ttl_s: DEFAULT_TTL_S,
+        options: redis::OPTIONS,
+        foreign_parameters: false,
+        open: redis::open,
+    },
     #[cfg(feature = "mongodb")]
-    mongodb::REGISTRATION,
+    Registration {
+        name: "mongodb",
+        schemes: mongodb::SCHEMES,
+        default_ttl_s: mongodb::DEFAULT_TTL_S,
+        options: mongodb::OPTIONS,
+        foreign_parameters: true,
+        open: mongodb::open,
+    },
 ];

@@ -1,23 +1,21 @@
 //! How the outcome of an operation is told to JavaScript. Each leaves a status in the handle's
-//! array; [`FAILED`] comes with the error as JSON text in place of the result. Knows no operation.
+//! array; [`FAILED`] comes with the error as JSON text in place of the result. Knows no operation,
+//! and not whether its answer was there at once.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    ptr,
-    task::{Context, Poll, Waker},
-};
+use std::ptr;
 
 use napi::{Env, Result, bindgen_prelude::ToNapiValue, check_status, sys};
 use serde_json::json;
 
 use super::{handle::Handle, text};
 use crate::{
-    error::{Error, Kind},
-    store::Store,
+    backend::{Count, Page},
+    error::Error,
+    record::{Record, UNTOLD},
+    store::Saved,
 };
 
-// Elements of the array of numbers; lib/engine.js has the same.
+// Elements of the array of numbers; lib/numbers.js has the same.
 /// How the operation ended.
 pub const STATUS: usize = 0;
 /// The version of the record that was read or written, or the number of records counted.
@@ -34,20 +32,23 @@ pub const RULE: usize = 5;
 pub const BASE: usize = 6;
 /// In: of a save, [`MOVED`] and [`COOKIE_ONLY`] added up; of a walk, where it goes on from.
 pub const EXTRA: usize = 7;
+/// Which of the operations that wait this answer is of; -1 when there is no answer more.
+pub const ID: usize = 8;
 /// The text does not tell the expiry.
 pub const MOVED: u32 = 1;
 /// Only the cookie differs from the base.
 pub const COOKIE_ONLY: u32 = 2;
 
-// What STATUS says; lib/engine.js has the same.
-/// Only [`operate`] says so.
+// What STATUS says; lib/numbers.js has the same.
 const FAILED: f64 = -1.0;
 pub const DONE: f64 = 0.0;
-pub const MERGED: f64 = 1.0;
-pub const GONE: f64 = 2.0;
-pub const REMOVED: f64 = 3.0;
+const MERGED: f64 = 1.0;
+const GONE: f64 = 2.0;
+const REMOVED: f64 = 3.0;
 /// Only the cookie was to be saved, into text that cannot be merged.
-pub const CHANGED: f64 = 4.0;
+const CHANGED: f64 = 4.0;
+/// The answer comes later, under [`ID`].
+pub const PENDING: f64 = 5.0;
 
 /// A value made by hand.
 pub struct Raw(pub sys::napi_value);
@@ -58,14 +59,20 @@ impl ToNapiValue for Raw {
     }
 }
 
-/// Runs an operation whose backend answers inside the call.
-pub fn settle<T>(future: impl Future<Output = crate::error::Result<T>>) -> crate::error::Result<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result,
-        Poll::Pending => {
-            Err(Error::new(Kind::Internal, "the backend did not answer inside the call"))
-        }
-    }
+/// What an operation that succeeded has to tell.
+pub enum Outcome {
+    /// Nothing.
+    Done,
+    /// Of a read: the text, or undefined. Leaves its version and [`told_expiry`].
+    Session(Option<Record>),
+    /// Of a save: undefined, or `[conflicts as JSON text, evicted sid, ...]`. Leaves the new version.
+    Saved(Saved),
+    /// Of a step of a walk: an array of sid, text, version, [`told_expiry`], sid, ... Leaves where to
+    /// go on from, or -1 at the end.
+    Page(Page),
+    /// Of a step of counting: leaves the live sessions of this step as version, and where to go on
+    /// from, or -1 at the end.
+    Count(Count),
 }
 
 /// What a function returns that has no result.
@@ -74,39 +81,69 @@ pub fn undefined() -> Raw {
     Raw(ptr::null_mut())
 }
 
-/// Runs one operation on the store and tells how it ended.
-pub fn operate<T>(
-    env: Env,
-    handle: Handle<'_>,
-    operation: &'static str,
-    run: impl FnOnce(&Store) -> crate::error::Result<T>,
-    tell: impl FnOnce(T) -> Result<Raw>,
-) -> Result<Raw> {
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        handle.with(|store| run(store).map_err(|error| error.at(store.backend(), operation)))
-    }));
+/// Tells how an operation ended.
+pub fn tell(env: Env, handle: Handle<'_>, result: crate::error::Result<Outcome>) -> Result<Raw> {
     handle.set(STATUS, DONE);
-    match outcome {
-        Ok(Some(Ok(done))) => tell(done),
-        Ok(Some(Err(error))) => failure(env, handle, error),
-        Ok(None) => {
-            failure(env, handle, Error::new(Kind::Closed, "the store was closed").at("", operation))
+    match result {
+        Ok(Outcome::Done | Outcome::Session(None)) => Ok(undefined()),
+        Ok(Outcome::Session(Some(record))) => {
+            handle.set(VERSION, record.version as f64);
+            handle.set(NUMBER, told_expiry(&record));
+            text::to_js(env.raw(), &record.payload).map(Raw)
         }
-        Err(_) => failure(
-            env,
-            handle,
-            Error::new(
-                Kind::Internal,
-                "a fault of rust-session-store; please report it with the text on stderr",
-            )
-            .at("", operation),
-        ),
+        Ok(Outcome::Saved(saved)) => tell_saved(env, handle, saved),
+        Ok(Outcome::Page(Page { records, next })) => {
+            handle.set(NUMBER, next.map_or(-1.0, |next| next as f64));
+            let mut values = Vec::with_capacity(records.len() * 4);
+            for (sid, record) in records {
+                values.push(text::to_js(env.raw(), &sid)?);
+                values.push(text::to_js(env.raw(), &record.payload)?);
+                values.push(number(env, record.version as f64)?);
+                values.push(number(env, told_expiry(&record))?);
+            }
+            array(env, &values)
+        }
+        Ok(Outcome::Count(count)) => {
+            handle.set(VERSION, count.live as f64);
+            handle.set(NUMBER, count.next.map_or(-1.0, |next| next as f64));
+            Ok(undefined())
+        }
+        Err(error) => {
+            handle.set(STATUS, FAILED);
+            text::to_js(env.raw(), error_json(&error).as_bytes()).map(Raw)
+        }
     }
 }
 
-fn failure(env: Env, handle: Handle<'_>, error: Error) -> Result<Raw> {
-    handle.set(STATUS, FAILED);
-    text::to_js(env.raw(), error_json(&error).as_bytes()).map(Raw)
+fn tell_saved(env: Env, handle: Handle<'_>, saved: Saved) -> Result<Raw> {
+    let (status, written, conflicts) = match saved {
+        Saved::Written(written) => (DONE, written, String::new()),
+        Saved::Merged { written, conflicts } => (MERGED, written, conflicts),
+        Saved::Gone => (GONE, Default::default(), String::new()),
+        Saved::Removed => (REMOVED, Default::default(), String::new()),
+        Saved::Changed => (CHANGED, Default::default(), String::new()),
+    };
+    handle.set(STATUS, status);
+    handle.set(VERSION, written.version as f64);
+    if conflicts.is_empty() && written.evicted.is_empty() {
+        return Ok(undefined());
+    }
+    let mut news = vec![text::to_js(env.raw(), conflicts.as_bytes())?];
+    for sid in &written.evicted {
+        news.push(text::to_js(env.raw(), sid)?);
+    }
+    array(env, &news)
+}
+
+/// When a record ends, in ms; negative where that is no longer what its text says, NaN where nobody
+/// knows it but the text.
+fn told_expiry(record: &Record) -> f64 {
+    let expires = record.expires as f64;
+    match record {
+        Record { expires: UNTOLD, .. } => f64::NAN,
+        Record { moved: true, .. } => -expires,
+        _ => expires,
+    }
 }
 
 /// An error as index.js reads it.
@@ -123,7 +160,7 @@ pub fn error_json(error: &Error) -> String {
 }
 
 /// A JavaScript number.
-pub fn number(env: Env, number: f64) -> Result<sys::napi_value> {
+fn number(env: Env, number: f64) -> Result<sys::napi_value> {
     let mut value = ptr::null_mut();
     // SAFETY: `value` is a live local.
     let status = unsafe { sys::napi_create_double(env.raw(), number, &mut value) };

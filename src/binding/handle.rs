@@ -5,7 +5,7 @@
 //! as hashing the sid, and making a JavaScript value more. Not napi's own `External`: that asks a
 //! table behind a process-wide lock at each call.
 
-use std::{cell::RefCell, ffi::c_void, ptr};
+use std::{cell::RefCell, ffi::c_void, ptr, sync::Arc};
 
 use napi::{
     Error, Result, Status,
@@ -13,17 +13,21 @@ use napi::{
     check_status, sys,
 };
 
-use crate::store::Store;
+use super::waiting::Waiting;
+use crate::{backend::Inside, store::Store};
 
 /// Elements of the array of numbers.
-pub const NUMBERS: usize = 8;
+pub const NUMBERS: usize = 9;
 /// Distinguishes our externals from those of other addons.
 const MAGIC: u64 = 0x7275_7374_7373_7472;
 
 struct Held {
     magic: u64,
     /// None once the store was closed.
-    store: RefCell<Option<Store>>,
+    store: RefCell<Option<Arc<Store>>>,
+    inside: Inside,
+    /// None where every call is answered inside it.
+    waiting: Option<Waiting>,
     numbers: *mut f64,
     array: sys::napi_ref,
 }
@@ -36,8 +40,9 @@ impl<'a> Handle<'a> {
     /// Wraps a store for JavaScript. `array` is a `Float64Array` of at least [`NUMBERS`].
     pub fn create(
         env: sys::napi_env,
-        store: Store,
+        store: Arc<Store>,
         array: sys::napi_value,
+        waiting: Option<Waiting>,
     ) -> Result<sys::napi_value> {
         let mut kind = -1;
         let mut length = 0;
@@ -64,7 +69,9 @@ impl<'a> Handle<'a> {
         check_status!(status, "the Float64Array could not be held")?;
         let held = Box::into_raw(Box::new(Held {
             magic: MAGIC,
+            inside: store.inside(),
             store: RefCell::new(Some(store)),
+            waiting,
             numbers: data.cast(),
             array: reference,
         }));
@@ -79,12 +86,32 @@ impl<'a> Handle<'a> {
 
     /// The store, unless it was closed.
     pub fn with<R>(self, then: impl FnOnce(&Store) -> R) -> Option<R> {
-        self.0.store.borrow().as_ref().map(then)
+        self.0.store.borrow().as_deref().map(then)
+    }
+
+    /// The store, unless it was closed, to be kept beyond this call.
+    pub fn store(self) -> Option<Arc<Store>> {
+        self.0.store.borrow().clone()
+    }
+
+    /// Which calls the store answers inside them.
+    pub fn inside(self) -> Inside {
+        self.0.inside
+    }
+
+    /// The operations that wait; None where no operation ever does.
+    pub fn waiting(self) -> Option<&'a Waiting> {
+        self.0.waiting.as_ref()
     }
 
     /// Takes the store out; what it alone held is freed.
-    pub fn close(self) -> Option<Store> {
-        self.0.store.borrow_mut().take()
+    pub fn close(self, env: sys::napi_env) {
+        if let Some(waiting) = &self.0.waiting {
+            waiting.close(env);
+        }
+        // Out of the cell first: what is dropped may take a while.
+        let store = self.0.store.borrow_mut().take();
+        drop(store);
     }
 
     /// Leaves a number for JavaScript.
@@ -108,6 +135,9 @@ unsafe extern "C" fn release(env: sys::napi_env, data: *mut c_void, _hint: *mut 
     // SAFETY: `data` is the box made in `create`; Node calls this once, on the thread of `env`,
     // when nothing can reach the external any more.
     let held = unsafe { Box::from_raw(data.cast::<Held>()) };
+    if let Some(waiting) = &held.waiting {
+        waiting.close(env);
+    }
     // SAFETY: the reference was made in `create` with the same env.
     unsafe { sys::napi_delete_reference(env, held.array) };
 }

@@ -16,18 +16,15 @@ use napi::{
 use napi_derive::napi;
 
 use super::{
-    answer::{
-        BASE, CHANGED, COOKIE_ONLY, DONE, EXPIRES, EXTRA, GONE, MERGED, MOVED, NOW, NUMBER,
-        REMOVED, RULE, Raw, STATUS, VERSION, array, operate, settle, undefined,
-    },
+    answer::{BASE, COOKIE_ONLY, EXPIRES, EXTRA, MOVED, NOW, Outcome, RULE, Raw},
     handle::Handle,
     lend, millis,
-    text::{self, Text},
-    told_expiry,
+    operate::{inside, operate, settle},
+    text::Text,
 };
 use crate::{
-    record::{Draft, ExpiryRule},
-    store::{Base, Saved},
+    record::{Draft, ExpiryRule, Version},
+    store::Base,
 };
 
 /// A function of a handle, the sid, and up to two texts more.
@@ -92,89 +89,68 @@ fn rule(handle: Handle<'_>) -> ExpiryRule {
     }
 }
 
-/// Reads a session: its text, or undefined. Leaves its version and [`told_expiry`]. In: `NOW`.
+/// Reads a session. In: `NOW`.
 fn get(env: Env, handle: Handle<'_>, [sid, ..]: [Text; 3]) -> Result<Raw> {
-    operate(
-        env,
-        handle,
-        "get",
-        |store| lend(sid, |sid| settle(store.get(sid, millis(handle, NOW)))),
-        |found| match found {
-            None => Ok(undefined()),
-            Some(record) => {
-                handle.set(VERSION, record.version as f64);
-                handle.set(NUMBER, told_expiry(&record));
-                text::to_js(env.raw(), &record.payload).map(Raw)
-            }
-        },
-    )
+    let now = millis(handle, NOW);
+    if handle.inside().get {
+        return inside(env, handle, "get", |store| {
+            lend(sid, |sid| settle(store.get(sid, now))).map(Outcome::Session)
+        });
+    }
+    let sid = sid.to_vec()?;
+    operate(env, handle, "get", async move |store| store.get(&sid, now).await.map(Outcome::Session))
 }
 
 /// Saves a session, with the text that it was read as where it has a base. In: `NOW`, `EXPIRES`,
-/// `RULE`, `BASE`, `EXTRA`. Returns undefined, or `[conflicts as JSON text, evicted sid, ...]`;
-/// leaves the new version.
+/// `RULE`, `BASE`, `EXTRA`.
 fn set(env: Env, handle: Handle<'_>, [sid, payload, base_text]: [Text; 3]) -> Result<Raw> {
-    let extra = handle.number(EXTRA) as u32;
-    let draft = Draft {
-        payload: b"",
-        expires: millis(handle, EXPIRES),
-        rule: rule(handle),
-        moved: extra & MOVED != 0,
-    };
-    let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
-    let base = base(handle, &text, extra & COOKIE_ONLY != 0);
-    operate(
-        env,
-        handle,
-        "set",
-        |store| {
+    let (extra, now) = (handle.number(EXTRA) as u32, millis(handle, NOW));
+    let (moved, cookie_only) = (extra & MOVED != 0, extra & COOKIE_ONLY != 0);
+    let draft = Draft { payload: b"", expires: millis(handle, EXPIRES), rule: rule(handle), moved };
+    let version = version(handle);
+    if handle.inside().set {
+        let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
+        let base = version.map(|version| Base { version, text: &text, cookie_only });
+        return inside(env, handle, "set", |store| {
             lend(sid, |sid| {
                 lend(payload, |payload| {
-                    settle(store.save(sid, Draft { payload, ..draft }, base, millis(handle, NOW)))
+                    settle(store.save(sid, Draft { payload, ..draft }, base, now))
                 })
             })
-        },
-        |saved| {
-            let (status, written, conflicts) = match saved {
-                Saved::Written(written) => (DONE, written, String::new()),
-                Saved::Merged { written, conflicts } => (MERGED, written, conflicts),
-                Saved::Gone => (GONE, Default::default(), String::new()),
-                Saved::Removed => (REMOVED, Default::default(), String::new()),
-                Saved::Changed => (CHANGED, Default::default(), String::new()),
-            };
-            handle.set(STATUS, status);
-            handle.set(VERSION, written.version as f64);
-            if conflicts.is_empty() && written.evicted.is_empty() {
-                return Ok(undefined());
-            }
-            let mut news = vec![text::to_js(env.raw(), conflicts.as_bytes())?];
-            for sid in &written.evicted {
-                news.push(text::to_js(env.raw(), sid)?);
-            }
-            array(env, &news)
-        },
-    )
-}
-
-fn base<'a>(
-    handle: Handle<'_>,
-    text: &'a dyn Fn() -> Bytes,
-    cookie_only: bool,
-) -> Option<Base<'a>> {
-    let version = handle.number(BASE);
-    (version >= 0.0).then_some(Base { version: version as u64, text, cookie_only })
+            .map(Outcome::Saved)
+        });
+    }
+    let (sid, payload, text) = (sid.to_vec()?, payload.to_vec()?, Bytes::from(base_text.to_vec()?));
+    operate(env, handle, "set", async move |store| {
+        let text = || text.clone();
+        let base = version.map(|version| Base { version, text: &text, cookie_only });
+        let draft = Draft { payload: &payload, ..draft };
+        store.save(&sid, draft, base, now).await.map(Outcome::Saved)
+    })
 }
 
 /// Moves the expiry of a session. In: `NOW`, `EXPIRES`, `RULE`, `BASE`.
 fn touch(env: Env, handle: Handle<'_>, [sid, base_text, _]: [Text; 3]) -> Result<Raw> {
-    let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
-    let base = base(handle, &text, false);
-    let (expires, now) = (millis(handle, EXPIRES), millis(handle, NOW));
-    operate(
-        env,
-        handle,
-        "touch",
-        |store| lend(sid, |sid| settle(store.touch(sid, expires, rule(handle), base, now))),
-        |()| Ok(undefined()),
-    )
+    let (expires, now, rule) = (millis(handle, EXPIRES), millis(handle, NOW), rule(handle));
+    let version = version(handle);
+    if handle.inside().touch {
+        let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
+        let base = version.map(|version| Base { version, text: &text, cookie_only: false });
+        return inside(env, handle, "touch", |store| {
+            lend(sid, |sid| settle(store.touch(sid, expires, rule, base, now)))
+                .map(|()| Outcome::Done)
+        });
+    }
+    let (sid, text) = (sid.to_vec()?, Bytes::from(base_text.to_vec()?));
+    operate(env, handle, "touch", async move |store| {
+        let text = || text.clone();
+        let base = version.map(|version| Base { version, text: &text, cookie_only: false });
+        store.touch(&sid, expires, rule, base, now).await.map(|()| Outcome::Done)
+    })
+}
+
+/// The version of the base, where there is one.
+fn version(handle: Handle<'_>) -> Option<Version> {
+    let version = handle.number(BASE);
+    (version >= 0.0).then_some(version as Version)
 }

@@ -10,39 +10,41 @@
 #![cfg_attr(test, allow(dead_code))]
 
 mod answer;
+mod bell;
 mod handle;
 mod hot;
+mod operate;
 mod text;
+mod waiting;
+
+use std::sync::Arc;
 
 use napi::{Env, JsValue, Result, bindgen_prelude::Unknown};
 use napi_derive::napi;
 use serde_json::json;
 
 use self::{
-    answer::{
-        EXTRA, NOW, NUMBER, Raw, VERSION, array, error_json, number, operate, settle, undefined,
-    },
+    answer::{EXTRA, ID, NOW, Outcome, Raw, array, error_json, tell, undefined},
     handle::Handle,
+    operate::{inside, operate},
     text::Text,
+    waiting::Waiting,
 };
 use crate::{
-    backend::Page,
+    backend::{Event, Inside},
     backends::REGISTRY,
     error::{Error, Kind},
     options::Options,
-    record::{Millis, NEVER, Record},
+    record::{Millis, NEVER},
     store::Store,
 };
+
+/// What every call of a backend in memory is.
+const ALL_INSIDE: Inside = Inside { get: true, set: true, touch: true };
 
 /// A time of JavaScript's; one before 1970 is 1970, one that is no number too.
 fn millis(handle: Handle<'_>, index: usize) -> Millis {
     (handle.number(index) as Millis).min(NEVER)
-}
-
-/// When a record ends, in ms; negative where that is no longer what its text says.
-fn told_expiry(record: &Record) -> f64 {
-    let expires = record.expires as f64;
-    if record.moved { -expires } else { expires }
 }
 
 fn lend<R>(
@@ -53,24 +55,43 @@ fn lend<R>(
         .unwrap_or_else(|error| Err(Error::new(Kind::Internal, error.reason.to_string())))
 }
 
-/// Opens a store. Returns `[handle, facts]`, or the error as JSON text.
+/// Opens a store. Returns `[handle, facts]`, or the error as JSON text. `ready` is called when there
+/// are answers or events to be taken, with [`next`] and [`events`].
 #[napi]
-pub fn open(env: Env, options: String, numbers: Unknown<'_>) -> Result<Raw> {
+pub fn open(env: Env, options: String, numbers: Unknown<'_>, ready: Unknown<'_>) -> Result<Raw> {
     // A thread of ours may outlive the worker that loaded this library, which Node then unloads.
     napi::bindgen_prelude::retain_current_module_for_unload_safety();
     let opened = Options::parse(&options, &REGISTRY)
         .map_err(|error| error.at("", "open"))
         .and_then(Store::open);
     let store = match opened {
-        Ok(store) => store,
+        Ok(store) => Arc::new(store),
         Err(error) => return text::to_js(env.raw(), error_json(&error).as_bytes()).map(Raw),
     };
+    let (options, inside) = (store.options(), store.inside());
     let facts = json!({
         "backend": store.backend(),
         "identity": store.identity(),
-        "ttlMs": store.options().ttl_ms,
+        "ttlMs": options.ttl_ms,
+        "commandTimeoutMs": options.command_timeout_ms,
+        "passThrough": options.switch("passThrough").unwrap_or(false),
+        "inside": { "get": inside.get, "set": inside.set, "touch": inside.touch },
+        "waits": inside != ALL_INSIDE,
     });
-    let handle = Handle::create(env.raw(), store, numbers.raw())?;
+    let waiting = match inside {
+        ALL_INSIDE => None,
+        _ => {
+            let waiting = Waiting::new(env.raw(), ready.raw())?;
+            let mailbox = Arc::downgrade(waiting.mailbox());
+            store.listen(Arc::new(move |event| {
+                if let Some(mailbox) = mailbox.upgrade() {
+                    mailbox.post(event);
+                }
+            }));
+            Some(waiting)
+        }
+    };
+    let handle = Handle::create(env.raw(), store, numbers.raw(), waiting)?;
     let facts = text::to_js(env.raw(), facts.to_string().as_bytes())?;
     array(env, &[handle, facts])
 }
@@ -78,93 +99,118 @@ pub fn open(env: Env, options: String, numbers: Unknown<'_>) -> Result<Raw> {
 /// Removes a session.
 #[napi]
 pub fn destroy(env: Env, handle: Handle<'_>, sid: Text) -> Result<Raw> {
-    operate(
-        env,
-        handle,
-        "destroy",
-        |store| lend(sid, |sid| settle(store.destroy(sid))),
-        |()| Ok(undefined()),
-    )
+    let sid = sid.to_vec()?;
+    operate(env, handle, "destroy", async move |store| {
+        store.destroy(&sid).await.map(|()| Outcome::Done)
+    })
 }
 
-/// One step of a walk: an array of sid, text, version, [`told_expiry`], sid, ...
-/// Leaves where to go on from, or -1 at the end. In: `NOW`, and where to begin as `EXTRA`.
+/// One step of a walk. In: `NOW`, and where to begin as `EXTRA`.
 #[napi]
 pub fn page(env: Env, handle: Handle<'_>) -> Result<Raw> {
-    operate(
-        env,
-        handle,
-        "all",
-        |store| settle(store.page(handle.number(EXTRA) as u64, millis(handle, NOW))),
-        |Page { records, next }| {
-            handle.set(NUMBER, next.map_or(-1.0, |next| next as f64));
-            let mut values = Vec::with_capacity(records.len() * 4);
-            for (sid, record) in records {
-                values.push(text::to_js(env.raw(), &sid)?);
-                values.push(text::to_js(env.raw(), &record.payload)?);
-                values.push(number(env, record.version as f64)?);
-                values.push(number(env, told_expiry(&record))?);
-            }
-            array(env, &values)
-        },
-    )
+    let (from, now) = (handle.number(EXTRA) as u64, millis(handle, NOW));
+    operate(env, handle, "all", async move |store| store.page(from, now).await.map(Outcome::Page))
 }
 
-/// One step of counting: leaves the live sessions of this step as version, and where to go on
-/// from, or -1 at the end. In: as [`page`].
+/// One step of counting. In: as [`page`].
 #[napi]
 pub fn count(env: Env, handle: Handle<'_>) -> Result<Raw> {
-    operate(
-        env,
-        handle,
-        "length",
-        |store| settle(store.count(handle.number(EXTRA) as u64, millis(handle, NOW))),
-        |count| {
-            handle.set(VERSION, count.live as f64);
-            handle.set(NUMBER, count.next.map_or(-1.0, |next| next as f64));
-            Ok(undefined())
-        },
-    )
+    let (from, now) = (handle.number(EXTRA) as u64, millis(handle, NOW));
+    operate(env, handle, "length", async move |store| {
+        store.count(from, now).await.map(Outcome::Count)
+    })
 }
 
 /// Removes all sessions.
 #[napi]
 pub fn clear(env: Env, handle: Handle<'_>) -> Result<Raw> {
-    operate(env, handle, "clear", |store| settle(store.clear()), |()| Ok(undefined()))
+    operate(env, handle, "clear", async |store| store.clear().await.map(|()| Outcome::Done))
 }
 
 /// Answers when the backend does.
 #[napi]
 pub fn ping(env: Env, handle: Handle<'_>) -> Result<Raw> {
-    operate(env, handle, "ping", |store| settle(store.ping()), |()| Ok(undefined()))
+    operate(env, handle, "ping", async |store| store.ping().await.map(|()| Outcome::Done))
+}
+
+/// Lets what is under way end. Then comes [`close`].
+#[napi]
+pub fn end(env: Env, handle: Handle<'_>) -> Result<Raw> {
+    operate(env, handle, "close", async |store| store.close().await.map(|()| Outcome::Done))
+}
+
+/// Has what was asked for in this turn of the event loop sent.
+#[napi]
+pub fn flush(handle: Handle<'_>) {
+    if let Some(waiting) = handle.waiting() {
+        waiting.end_turn();
+    }
+    handle.with(Store::flush);
+}
+
+/// The next answer to an operation that waited: as the operation would have answered. Leaves which
+/// it is as `ID`, or -1 where there is none.
+#[napi]
+pub fn next(env: Env, handle: Handle<'_>) -> Result<Raw> {
+    let Some((id, result)) = handle.waiting().and_then(Waiting::next) else {
+        handle.set(ID, -1.0);
+        return Ok(undefined());
+    };
+    handle.set(ID, id as f64);
+    tell(env, handle, result)
+}
+
+/// Gives up the operation that is named as `ID`.
+#[napi]
+pub fn cancel(handle: Handle<'_>) {
+    if let Some(waiting) = handle.waiting() {
+        waiting.cancel(handle.number(ID) as u64);
+    }
+}
+
+/// What the backend had to say since the last time: undefined, or JSON text of `[name, detail]`
+/// pairs.
+#[napi]
+pub fn events(env: Env, handle: Handle<'_>) -> Result<Raw> {
+    let events = handle.waiting().map(Waiting::events).unwrap_or_default();
+    if events.is_empty() {
+        return Ok(undefined());
+    }
+    let backend = handle.with(Store::backend).unwrap_or_default();
+    let told: Vec<_> = events
+        .into_iter()
+        .map(|event| match event {
+            Event::Down(error) => json!(["down", error_json(&error.at(backend, "connect"))]),
+            Event::Up => json!(["up"]),
+            Event::Warning(text) => json!(["warning", text]),
+        })
+        .collect();
+    text::to_js(env.raw(), json!(told).to_string().as_bytes()).map(Raw)
 }
 
 /// What is counted on this side, as JSON text.
 #[napi]
 pub fn stats(env: Env, handle: Handle<'_>) -> Result<Raw> {
-    operate(
-        env,
-        handle,
-        "stats",
-        |store| {
-            use std::sync::atomic::Ordering::Relaxed;
-            let (counters, gauges) = (store.counters(), store.gauges());
-            Ok(json!({
-                "bytes": gauges.bytes,
-                "saves": counters.saves.load(Relaxed),
-                "merges": counters.merges.load(Relaxed),
-                "conflicts": counters.conflicts.load(Relaxed),
-                "refused": counters.refused.load(Relaxed),
-                "expired": gauges.expired,
-                "evicted": gauges.evicted,
-            }))
-        },
-        |stats| text::to_js(env.raw(), stats.to_string().as_bytes()).map(Raw),
-    )
+    use std::sync::atomic::Ordering::Relaxed;
+    let Some(store) = handle.store() else {
+        return inside(env, handle, "stats", |_| Ok(Outcome::Done));
+    };
+    let (counters, gauges) = (store.counters(), store.gauges());
+    let stats = json!({
+        "bytes": gauges.bytes,
+        "saves": counters.saves.load(Relaxed),
+        "merges": counters.merges.load(Relaxed),
+        "conflicts": counters.conflicts.load(Relaxed),
+        "refused": counters.refused.load(Relaxed),
+        "expired": gauges.expired,
+        "evicted": gauges.evicted,
+    });
+    tell(env, handle, Ok(Outcome::Done))?;
+    text::to_js(env.raw(), stats.to_string().as_bytes()).map(Raw)
 }
 
 /// Ends the use of a store; every later call fails.
 #[napi]
-pub fn close(handle: Handle<'_>) {
-    drop(handle.close());
+pub fn close(env: Env, handle: Handle<'_>) {
+    handle.close(env.raw());
 }

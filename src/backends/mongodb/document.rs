@@ -3,7 +3,7 @@
 //! is told here as the JSON text that it would have been.
 
 use bytes::Bytes;
-use mongodb::bson::{Bson, DateTime, RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
+use mongodb::bson::{Bson, DateTime, RawArray, RawBsonRef, RawDocument};
 
 use crate::{
     error::{Error, Kind, Result},
@@ -57,9 +57,6 @@ pub fn read(document: &RawDocument, now: Millis) -> Result<Found> {
 pub fn projection() -> mongodb::bson::Document {
     mongodb::bson::doc! { "_id": 1, "expires": 1, "session": 1 }
 }
-
-/// One document with its id, from a list that is read.
-pub type Documents = Vec<RawDocumentBuf>;
 
 fn unreadable(error: mongodb::bson::error::Error) -> Error {
     Error::new(Kind::Decode, "a document in the collection cannot be read").because(error)
@@ -159,7 +156,7 @@ fn write_extended(json: &mut String, value: Bson, outer: &str, inner: Option<&st
 
 #[cfg(test)]
 mod tests {
-    use mongodb::bson::{oid::ObjectId, rawdoc};
+    use mongodb::bson::{RawDocumentBuf, oid::ObjectId, rawdoc};
 
     use super::*;
 

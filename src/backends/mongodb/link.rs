@@ -3,7 +3,6 @@
 //! other finds out when that is over. Knows nothing of records.
 
 use std::{
-    hash::{BuildHasher, Hasher, RandomState},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -11,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use mongodb::{
     Client, Collection, Database, IndexModel,
     bson::{RawDocumentBuf, doc},
@@ -30,10 +30,15 @@ use crate::{
     runtime,
 };
 
-/// The first wait between two pings of a place that cannot be reached, and the longest. The driver asks
-/// a server again after half a second at the earliest.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LAST_WAIT: Duration = Duration::from_millis(500);
+/// The wait between two pings of a place that cannot be reached. Jitter doubles it at most, so that a
+/// server that is back is found within 2 s: the driver asks it again after half a second at the earliest.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_DELAY: Duration = Duration::from_millis(500);
+/// The part of a call's deadline after which the server counts as silent: less than all of it, so that the
+/// caller is told why.
+const PATIENCE: f64 = 0.9;
+/// How long DNS may take to name the servers.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the index may take to be made: on a large collection, long.
 const INDEX_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -120,7 +125,7 @@ impl Link {
     /// Runs something that a call waits for, inside the call's deadline. A failure that may mean that the
     /// place is gone has it looked after.
     pub async fn within<T>(&self, run: impl Future<Output = Result<T>>) -> Result<T> {
-        self.within_time(self.place.command_timeout, run).await
+        self.within_time(self.place.command_timeout.mul_f64(PATIENCE), run).await
     }
 
     /// As [`Link::within`], with another deadline.
@@ -158,8 +163,10 @@ impl Link {
 
     /// Whether a server answers.
     async fn ping(&self) -> Result<()> {
+        timeout(RESOLVE_TIMEOUT, self.connect())
+            .await
+            .unwrap_or_else(|_| Err(failure::timed_out()))?;
         let answer = async {
-            self.connect().await?;
             let database = self.database().await?;
             database.run_command(doc! { "ping": 1 }).await.map(drop).map_err(failure::told)
         };
@@ -222,12 +229,17 @@ fn closed() -> Error {
 
 /// Pings whenever there is doubt, and again and again while there is no answer.
 async fn watch_over(link: Arc<Link>) {
+    let delays = ExponentialBuilder::new()
+        .with_min_delay(FIRST_DELAY)
+        .with_max_delay(LONGEST_DELAY)
+        .without_max_times()
+        .with_jitter();
+    let mut delay = delays.build();
     let mut has_index = false;
-    let mut wait = FIRST_WAIT;
     loop {
         match (link.ping().await, link.is_down.load(Relaxed)) {
             (Ok(()), was_down) => {
-                wait = FIRST_WAIT;
+                delay = delays.build();
                 if was_down {
                     link.is_up_again();
                 }
@@ -241,16 +253,7 @@ async fn watch_over(link: Arc<Link>) {
                 link.suspected.notified().await;
             }
             (Err(error), false) => link.went_down(error),
-            (Err(_), true) => {
-                sleep(jittered(wait)).await;
-                wait = (wait * 2).min(LAST_WAIT);
-            }
+            (Err(_), true) => sleep(delay.next().unwrap_or(LONGEST_DELAY)).await,
         }
     }
-}
-
-/// Half to all of a wait, so that the processes of a fleet do not come back all at once.
-fn jittered(wait: Duration) -> Duration {
-    let random = RandomState::new().build_hasher().finish();
-    wait.mul_f64(0.5 + (random % 1000) as f64 / 2000.0)
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`place`] | the URL and the options |
 //! | [`link`] | the client, and whether the place can be reached |
-//! | [`calls`] | the calls that wait to be sent, in their order |
+//! | [`calls`] | the calls that wait to be sent |
 //! | [`send`] | sends them, and answers each |
 //! | [`statements`] | what a call means in MongoDB's words |
 //! | [`document`] | what a document says |
@@ -15,6 +15,7 @@
 //! and the two may share a collection. docs/mongodb.md says what that asks of the machines' clocks.
 
 use std::{
+    mem::take,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -22,13 +23,11 @@ use std::{
 use bytes::Bytes;
 use mongodb::bson::doc;
 use parking_lot::Mutex;
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::AbortHandle,
-};
+use tokio::{sync::oneshot, task::AbortHandle};
+use tokio_util::task::TaskTracker;
 
 use self::{
-    calls::{Call, Calls, Ending, Replace, Slot, Task},
+    calls::{Call, Replace, Slot, Task},
     link::Link,
     place::Place,
     walk::Walks,
@@ -36,7 +35,7 @@ use self::{
 use crate::{
     backend::{Answer, Backend, Count, Gauges, Listener, Page, Replaced, Touched, Written},
     error::{Error, Kind, Result},
-    options::{Options, Registration},
+    options::Options,
     record::{Draft, Millis, Record, Seen, Touch},
     runtime,
 };
@@ -57,60 +56,45 @@ const MAX_PAYLOAD_BYTES: usize = (16 << 20) - (256 << 10);
 /// How long clearing may take where it has to, beyond the deadline of a call.
 const CLEAR_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The entry of the registry.
-pub const REGISTRATION: Registration = Registration {
-    name: "mongodb",
-    schemes: &["mongodb", "mongodb+srv"],
-    default_ttl_s: place::DEFAULT_TTL_S,
-    options: place::OPTIONS,
-    foreign_parameters: true,
-    open,
-};
+pub use self::place::{DEFAULT_TTL_S, OPTIONS};
+
+/// The schemes of its URLs.
+pub const SCHEMES: &[&str] = &["mongodb", "mongodb+srv"];
 
 /// Opens a store; what is wrong with the URL is said at once, what is wrong with the server later.
 pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
     let (link, watch) = Link::open(Place::new(options)?);
-    let (under_way, ended) = mpsc::channel(1);
     let shared = Arc::new(Shared {
         link,
-        calls: Calls::default(),
+        gathered: Mutex::default(),
         walks: Walks::default(),
         has_no_bulk: AtomicBool::new(false),
-        under_way: Mutex::new(Some(under_way)),
+        under_way: TaskTracker::new(),
     });
-    Ok(Arc::new(Mongo { shared, watch, ended: Mutex::new(Some(ended)) }))
+    Ok(Arc::new(Mongo { shared, watch }))
 }
 
 /// What the tasks of one store share.
 struct Shared {
     link: Arc<Link>,
-    calls: Calls,
+    gathered: Mutex<Vec<Call>>,
     walks: Walks,
     /// The server has no `bulkWrite`.
     has_no_bulk: AtomicBool,
-    /// A clone goes with each task; none once the store is closing.
-    under_way: Mutex<Option<mpsc::Sender<()>>>,
+    /// Closed with the store.
+    under_way: TaskTracker,
 }
 
 impl Shared {
-    /// Sends what is waiting, and then what waited for that.
+    /// Sends what was gathered.
     fn flush(self: &Arc<Self>) {
-        let batch = self.calls.take();
+        let batch = take(&mut *self.gathered.lock());
         if batch.is_empty() {
             return;
         }
-        let Some(under_way) = self.under_way.lock().clone() else {
-            drop(Ending::of(&self.calls, &batch));
-            return;
-        };
         let shared = self.clone();
-        runtime::handle().spawn(async move {
-            let ending = Ending::of(&shared.calls, &batch);
-            send::send(&shared, batch).await;
-            drop(ending);
-            shared.flush();
-            drop(under_way);
-        });
+        let run = async move { send::send(&shared, batch).await };
+        self.under_way.spawn_on(run, runtime::handle());
     }
 
     /// Runs something that is no matter of a single record.
@@ -119,19 +103,15 @@ impl Shared {
         time: Duration,
         run: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Answer<T> {
-        let Some(under_way) = self.under_way.lock().clone() else {
-            return Answer::Ready(Err(closed()));
-        };
+        if let Err(error) = self.link.check() {
+            return Answer::Ready(Err(error));
+        }
         let (slot, answer) = oneshot::channel();
         let shared = self.clone();
-        runtime::handle().spawn(async move {
-            let result = match shared.link.check() {
-                Ok(()) => shared.link.within_time(time, run).await,
-                Err(error) => Err(error),
-            };
-            let _ = slot.send(result);
-            drop(under_way);
-        });
+        let run = async move {
+            let _ = slot.send(shared.link.within_time(time, run).await);
+        };
+        self.under_way.spawn_on(run, runtime::handle());
         later(answer)
     }
 }
@@ -149,8 +129,6 @@ fn later<T: Send + 'static>(answer: oneshot::Receiver<Result<T>>) -> Answer<T> {
 struct Mongo {
     shared: Arc<Shared>,
     watch: AbortHandle,
-    /// Ends when all that was under way has.
-    ended: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 impl Mongo {
@@ -164,7 +142,7 @@ impl Mongo {
             return Answer::Ready(Err(error));
         }
         let (slot, answer) = oneshot::channel();
-        self.shared.calls.push(Call { id: self.id(sid), task: task(slot) });
+        self.shared.gathered.lock().push(Call { id: self.id(sid), task: task(slot) });
         later(answer)
     }
 
@@ -175,7 +153,7 @@ impl Mongo {
 
 impl Backend for Mongo {
     fn name(&self) -> &'static str {
-        REGISTRATION.name
+        "mongodb"
     }
 
     fn identity(&self) -> &str {
@@ -200,16 +178,13 @@ impl Backend for Mongo {
 
     fn close(&self) -> Answer<()> {
         self.shared.flush();
-        *self.shared.under_way.lock() = None;
         self.watch.abort();
-        let ended = self.ended.lock().take();
-        let link = self.shared.link.clone();
+        self.shared.under_way.close();
+        let shared = self.shared.clone();
         let (slot, answer) = oneshot::channel();
         runtime::handle().spawn(async move {
-            if let Some(mut ended) = ended {
-                ended.recv().await;
-            }
-            link.close();
+            shared.under_way.wait().await;
+            shared.link.close();
             let _ = slot.send(Ok(()));
         });
         later(answer)

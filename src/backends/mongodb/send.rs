@@ -7,7 +7,7 @@
 //! - compare-and-sets go through what the driver repeats exactly once: one `bulkWrite` (MongoDB 8.0 and
 //!   later), or an `update` for each.
 //!
-//! Knows nothing of clients, and of order no more than that nothing here is to be ordered.
+//! Calls of one batch are not ordered; whoever wants an order waits for the answer before.
 
 use std::{collections::HashMap, sync::atomic::Ordering::Relaxed};
 
@@ -45,7 +45,7 @@ const TRIES: usize = 8;
 /// Sends a batch, and answers each of its calls.
 pub async fn send(shared: &Shared, batch: Vec<Call>) {
     let (mut gets, mut updates, mut removes, mut replaces) = (vec![], vec![], vec![], vec![]);
-    for call in batch {
+    for call in batch.into_iter().filter(|call| !call.is_given_up()) {
         match shared.link.check() {
             Err(error) => call.fail(error),
             Ok(()) => match call.task {

@@ -1,0 +1,36 @@
+// The options as the engine reads them: JSON text, in which what JSON cannot say is an object of one
+// key. Knows no option but `serializer`, whose methods the engine cannot see.
+'use strict'
+
+function optionsText(options) {
+  const described = Object.create(null)
+  for (const name of Object.keys(options)) described[name] = describe(options[name])
+  const { serializer } = options
+  if (typeof serializer === 'object' && serializer !== null) {
+    // Its methods may be inherited, or not enumerable as those of JSON itself.
+    const { stringify, parse } = serializer
+    described.serializer = { stringify: describe(stringify), parse: describe(parse) }
+  }
+  return JSON.stringify(described)
+}
+
+function describe(value) {
+  switch (typeof value) {
+    case 'undefined':
+    case 'boolean':
+      return value
+    case 'number':
+      return Number.isFinite(value) ? value : { number: String(value) }
+    case 'string':
+      return value.isWellFormed() ? value : { number: 'a lone surrogate' }
+    case 'function':
+      return { function: true }
+    case 'object':
+      if (Array.isArray(value)) return value.map(describe)
+      return value === null ? null : { object: true }
+    default:
+      return { number: String(value) }
+  }
+}
+
+module.exports = { optionsText }
