@@ -13,6 +13,7 @@
 
 const { threadId } = require('node:worker_threads')
 const { RustStore } = require('..')
+const mongodb = require('./servers/mongodb.js')
 
 const timing = {
   get: 'inside',
@@ -45,6 +46,8 @@ const memory = {
   // Longest sid, in bytes of UTF-8.
   maxSidBytes: 65_535,
 }
+
+const network = Object.fromEntries(Object.keys(timing).map((method) => [method, 'later']))
 
 const places = new WeakMap()
 let opened = 0
@@ -86,6 +89,34 @@ const rows = [
       return places.get(store)
     },
     async cleanup() {},
+  },
+  {
+    name: 'mongodb',
+    timing: network,
+    capabilities: {
+      ...memory,
+      shared: true,
+      threads: true,
+      processes: true,
+      exactPrefixes: false,
+      defaultTtl: 1_209_600,
+    },
+    async open(options) {
+      const collection = `matrix-${process.pid}-${threadId}-${++opened}`
+      const url = mongodb.urlOf(await mongodb.sharedUrl(), 'rust-session-store', { collection })
+      return remember(new RustStore({ url, ...options }), url)
+    },
+    async again(store, options) {
+      const url = places.get(store)
+      return remember(new RustStore({ url, ...options }), url)
+    },
+    where(store) {
+      return places.get(store)
+    },
+    async cleanup() {
+      await mongodb.dropDatabase('rust-session-store')
+      await mongodb.stopShared()
+    },
   },
 ]
 

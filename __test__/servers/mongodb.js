@@ -1,0 +1,195 @@
+'use strict'
+// A real server for the MongoDB tests: that of MONGODB_URL, or one that is started here on a free
+// port and gone with this process, however that ends. It is PyPI's secantusdb, which speaks
+// MongoDB's protocol over the WiredTiger engine; it is installed into a folder of its own under .cache.
+// Knows nothing of stores.
+
+const { execFile, spawn } = require('node:child_process')
+const { once } = require('node:events')
+const fs = require('node:fs')
+const net = require('node:net')
+const os = require('node:os')
+const path = require('node:path')
+const { setTimeout: sleep } = require('node:timers/promises')
+const { promisify } = require('node:util')
+
+const VERSION = '0.7.0b3'
+const home = path.resolve(__dirname, `../../.cache/secantusdb-${VERSION}`)
+const pythonIn = (dir) =>
+  path.join(dir, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
+
+// Names a server to the processes and threads that a test starts.
+const INHERITED = 'RUST_STORE_TEST_MONGODB'
+
+// The server ends when its standard input does: with us, also when we are killed.
+const SERVE = `
+import os, shutil, sys, threading
+def end_with_parent():
+    sys.stdin.buffer.read()
+    if os.environ.get('REMOVE'): shutil.rmtree(os.environ['REMOVE'], ignore_errors=True)
+    os._exit(0)
+threading.Thread(target=end_with_parent, daemon=True).start()
+from secantus.cli import main
+main()
+`
+
+/** Installs the server where it is missing, and resolves the Python that runs it. */
+async function install() {
+  if (fs.existsSync(pythonIn(home))) return pythonIn(home)
+  const run = promisify(execFile)
+  fs.mkdirSync(path.dirname(home), { recursive: true })
+  // Beside its place and then moved there: test files run at once, and each may come here.
+  const own = fs.mkdtempSync(`${home}-`)
+  try {
+    const python = process.platform === 'win32' ? 'python' : 'python3'
+    await run(python, ['-m', 'venv', own])
+    const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
+    await run(pythonIn(own), [...pip, `secantusdb==${VERSION}`])
+    fs.renameSync(own, home)
+  } catch (cause) {
+    if (!fs.existsSync(pythonIn(home))) {
+      const said = String(cause.stderr || cause.message).trim()
+      throw new Error(
+        'The tests of MongoDB need a server: give its URL as MONGODB_URL, or install Python 3.10 or newer ' +
+          `with venv (Debian: python3-venv) for secantusdb. ${said}`,
+        { cause },
+      )
+    }
+  } finally {
+    fs.rmSync(own, { recursive: true, force: true })
+  }
+  return pythonIn(home)
+}
+
+async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+async function listens(port) {
+  const socket = net.connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
+/**
+ * Starts a server of our own: `{ port, url, start(), kill(), stop() }`. After `kill` (SIGKILL) it can be
+ * started again, on the same port with the same data; `stop` removes those too.
+ *
+ * @param flags more flags for it
+ */
+async function startServer(...flags) {
+  const python = await install()
+  const port = await freePort()
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-session-store-mongodb-'))
+  const args = ['--host', '127.0.0.1', '--port', String(port), '--storage-path', folder]
+  let child
+
+  const server = {
+    port,
+    url: `mongodb://127.0.0.1:${port}`,
+    async start() {
+      const log = fs.openSync(path.join(folder, 'log'), 'a')
+      child = spawn(python, ['-c', SERVE, ...args, '--log-level', 'ERROR', ...flags], {
+        stdio: ['pipe', log, log],
+        env: { ...process.env, REMOVE: folder },
+      })
+      fs.closeSync(log)
+      // It must not keep a test process alive whose tests have ended.
+      child.unref()
+      child.stdin.unref?.()
+      const { exitCode } = child
+      while (!(await listens(port))) {
+        if (child.exitCode !== exitCode || child.signalCode !== null) {
+          const said = fs.readFileSync(path.join(folder, 'log'), 'utf8')
+          throw new Error(`secantusdb did not start: ${said}`)
+        }
+        await sleep(50)
+      }
+    },
+    async kill() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const ended = once(child, 'exit')
+      child.ref()
+      child.kill('SIGKILL')
+      await ended
+    },
+    async stop() {
+      await server.kill()
+      fs.rmSync(folder, { recursive: true, force: true })
+    },
+  }
+  await server.start()
+  return server
+}
+
+let own
+let starting
+
+/** The URL of the server that this process's tests share, without a database. */
+function sharedUrl() {
+  starting ??= (async () => {
+    const given = process.env.MONGODB_URL || process.env[INHERITED]
+    if (given) return given
+    own = await startServer()
+    process.env[INHERITED] = own.url
+    return own.url
+  })()
+  return starting
+}
+
+/** Ends the shared server, if it is ours. */
+async function stopShared() {
+  await own?.stop()
+  if (own) delete process.env[INHERITED]
+  own = undefined
+  starting = undefined
+}
+
+/** Removes what tests have left on the shared server, if there is one. */
+async function dropDatabase(name) {
+  if (!starting) return
+  const { MongoClient } = require('mongodb')
+  const client = new MongoClient(await starting)
+  try {
+    await client.db(name).dropDatabase()
+  } finally {
+    await client.close()
+  }
+}
+
+/** A URL with another database and with further parameters. */
+function urlOf(base, database, parameters = {}) {
+  const [place, query] = base.split('?')
+  const hosts = place.replace(/^(mongodb(?:\+srv)?:\/\/[^/]*).*$/, '$1')
+  const all = new URLSearchParams(query)
+  for (const [name, value] of Object.entries(parameters)) all.set(name, value)
+  return `${hosts}/${database}${all.size > 0 ? `?${all}` : ''}`
+}
+
+module.exports = { dropDatabase, freePort, install, sharedUrl, startServer, stopShared, urlOf }
+
+// `node __test__/servers/mongodb.js`: for the engine's tests. Prints the URL of a server, which ends with
+// our standard input.
+if (require.main === module) {
+  sharedUrl().then(
+    (url) => {
+      process.stdout.write(`${url}\n`)
+      process.stdin.resume().on('end', () => stopShared())
+    },
+    (error) => {
+      process.stderr.write(`${error.message}\n`)
+      process.exitCode = 1
+    },
+  )
+}
