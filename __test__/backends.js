@@ -103,7 +103,9 @@ const rows = [
     },
     async open(options) {
       const collection = `matrix-${process.pid}-${threadId}-${++opened}`
-      const url = mongodb.urlOf(await mongodb.sharedUrl(), 'rust-session-store', { collection })
+      const base = await mongodb.sharedUrl()
+      await mongodb.createCollection(base, 'rust-session-store', collection)
+      const url = mongodb.urlOf(base, 'rust-session-store', { collection })
       return remember(new RustStore({ url, ...options }), url)
     },
     async again(store, options) {

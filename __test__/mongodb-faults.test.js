@@ -21,6 +21,7 @@ let server
 before(async () => {
   // Acknowledged writes survive its end, as a real server's majority writes do.
   server = await servers.startServer('--sync-on-commit')
+  await servers.createCollection(server.url, 'faults', 'faults')
 })
 
 after(() => server?.stop())

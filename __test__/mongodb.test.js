@@ -32,6 +32,7 @@ after(async () => {
 /** A place of its own: stores of both kinds on it, and its documents. */
 async function place(t) {
   const collection = `own-${process.pid}-${++collections}`
+  await client.db(DATABASE).createCollection(collection)
   const stores = []
   t.after(() => Promise.all(stores.map((store) => store.close())))
   const keep = (store) => {
@@ -365,6 +366,7 @@ test('beyond 16 MiB a save is refused, and the old record kept', async (t) => {
 
 test('the URL and the options name the place', async (t) => {
   const collection = `own-${process.pid}-${++collections}`
+  await client.db(DATABASE).createCollection(collection)
   const options = { url: servers.urlOf(base, 'elsewhere'), database: DATABASE, collection }
   const store = new RustStore({ ...options, prefix: 'app:' })
   t.after(() => store.close())

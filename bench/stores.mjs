@@ -111,7 +111,7 @@ Object.assign(contenders, {
     label: 'RustStore',
     open: () => {
       const { RustStore } = require('../index.js')
-      return new RustStore({ url: process.env.BENCH_MONGODB_URL, collection: 'rust' })
+      return new RustStore({ url: process.env.BENCH_MONGODB_URL, collection: 'rustMongo' })
     },
   },
   connectMongo: {
@@ -120,7 +120,7 @@ Object.assign(contenders, {
       const { MongoStore } = require('connect-mongo')
       return MongoStore.create({
         mongoUrl: process.env.BENCH_MONGODB_URL,
-        collectionName: 'connect-mongo',
+        collectionName: 'connectMongo',
       })
     },
   },

@@ -59,7 +59,10 @@ impl Place {
         let url = format!("{}/rust-session-store?{query}", hosts.trim_end_matches('/'));
         let documents = wait(async {
             let client = Client::with_uri_str(&url).await.unwrap();
-            client.default_database().unwrap().collection(&name)
+            let database = client.default_database().unwrap();
+            // See createCollection in __test__/servers/mongodb.js.
+            database.create_collection(&name).await.unwrap();
+            database.collection(&name)
         });
         Some(Place { url: format!("{url}&collection={name}"), documents })
     }

@@ -34,12 +34,16 @@ export const parts = { mongodbSpeed: speed }
 export async function prepare(_size, say) {
   try {
     const base = await servers.sharedUrl()
+    for (const [name] of columns) await servers.createCollection(base, DATABASE, name)
     process.env.BENCH_MONGODB_URL = servers.urlOf(base, DATABASE)
   } catch (error) {
     say(`skipped: MongoDB. ${error.message}`, true)
     return undefined
   }
-  return servers.stopShared
+  return async () => {
+    await servers.dropDatabase(DATABASE)
+    await servers.stopShared()
+  }
 }
 
 async function speed({ population, rounds, operations }, wanted, say) {

@@ -202,7 +202,10 @@ impl Link {
     /// is made where that one is.
     async fn make_index(&self) {
         let made = async {
-            let options = IndexOptions::builder().expire_after(Duration::ZERO).build();
+            // As connect-mongo asks for it, word for word, or one of the two would be refused by servers
+            // that compare what the present ones ignore.
+            let options =
+                IndexOptions::builder().expire_after(Duration::ZERO).background(true).build();
             let index =
                 IndexModel::builder().keys(doc! { "expires": 1 }).options(options).build();
             self.collection().await?.create_index(index).await.map(drop).map_err(failure::told)
