@@ -331,17 +331,22 @@ async fn replace(shared: &Shared, swaps: Vec<Swap>) {
     };
     match matched {
         Ok(Some(matched)) => {
-            join_all(swaps.into_iter().zip(matched).map(|(swap, matched)| async move {
+            let mut missed = Vec::new();
+            for (swap, matched) in swaps.into_iter().zip(matched) {
                 match matched {
                     Ok(true) => swap.answer(Ok(Replaced::Written(Written::default()))),
-                    Ok(false) => finish(shared, swap, true).await,
+                    Ok(false) => missed.push(swap),
                     Err(error) => swap.answer(Err(error)),
                 }
-            }))
-            .await;
+            }
+            judge_all(shared, missed).await;
         }
         Ok(None) => {
-            join_all(swaps.into_iter().map(|swap| finish(shared, swap, false))).await;
+            let finish = |swap: Swap| async move {
+                let filter = swap.filter();
+                finish(shared, swap, Ok(Next::Write(filter))).await;
+            };
+            join_all(swaps.into_iter().map(finish)).await;
         }
         Err(error) => {
             for swap in swaps {
@@ -349,6 +354,31 @@ async fn replace(shared: &Shared, swaps: Vec<Swap>) {
             }
         }
     }
+}
+
+/// Goes on with compare-and-sets that have not written, with one `find` for all of them.
+async fn judge_all(shared: &Shared, swaps: Vec<Swap>) {
+    if swaps.is_empty() {
+        return;
+    }
+    let ids: Vec<&Bytes> = swaps.iter().map(|swap| &swap.id).collect();
+    let found = match shared.link.within(find(shared, &ids)).await {
+        Ok(found) => found,
+        Err(error) => {
+            for swap in swaps {
+                swap.answer(Err(failure::again(&error)));
+            }
+            return;
+        }
+    };
+    let go_on = |swap: Swap| {
+        let is_of = |document: &&RawDocumentBuf| {
+            matches!(document::id(document), Ok(Some(id)) if id == &*swap.id)
+        };
+        let next = judge(&swap, found.iter().find(is_of));
+        finish(shared, swap, next)
+    };
+    join_all(swaps.into_iter().map(go_on)).await;
 }
 
 /// Whether each of the records was as expected, and so was written; none where the server has no such
@@ -409,22 +439,28 @@ async fn replace_at_once(
     Ok(Some((0..swaps.len()).map(outcome).collect()))
 }
 
-/// Does one compare-and-set to its end; `missed` if the record is known not to be as expected.
-async fn finish(shared: &Shared, swap: Swap, missed: bool) {
-    let result = shared.link.within(settle(shared, &swap, missed)).await;
+/// How a compare-and-set goes on.
+enum Next {
+    /// It has ended.
+    Answer(Replaced),
+    /// It writes, under this filter.
+    Write(Document),
+}
+
+/// Does one compare-and-set to its end.
+async fn finish(shared: &Shared, swap: Swap, next: Result<Next>) {
+    let result = match next {
+        Ok(Next::Answer(replaced)) => Ok(replaced),
+        Ok(Next::Write(filter)) => shared.link.within(settle(shared, &swap, filter)).await,
+        Err(error) => Err(error),
+    };
     swap.answer(result);
 }
 
-async fn settle(shared: &Shared, swap: &Swap, missed: bool) -> Result<Replaced> {
+async fn settle(shared: &Shared, swap: &Swap, mut filter: Document) -> Result<Replaced> {
     let collection = shared.link.collection().await?;
-    let mut filter = match missed {
-        true => None,
-        false => Some(swap.filter()),
-    };
     for _ in 0..TRIES {
-        if let Some(filter) = filter.take()
-            && update(&collection, filter, swap).await?
-        {
+        if update(&collection, filter, swap).await? {
             return Ok(Replaced::Written(Written::default()));
         }
         let found = collection
@@ -432,19 +468,27 @@ async fn settle(shared: &Shared, swap: &Swap, missed: bool) -> Result<Replaced> 
             .projection(document::projection())
             .await
             .map_err(failure::told)?;
-        let Some(document) = found else { return Ok(Replaced::Gone) };
-        let found = document::read(&document, swap.replace.now)?;
-        let Some(record) = found.record else { return Ok(Replaced::Gone) };
-        if swap.replace.seen.as_ref().is_some_and(|seen| *seen != record.payload) {
-            return Ok(Replaced::Changed(record));
+        match judge(swap, found.as_ref())? {
+            Next::Answer(replaced) => return Ok(replaced),
+            Next::Write(next) => filter = next,
         }
-        // It is as it was seen, but kept in another form (see `document`), or it is so again by now.
-        filter = Some(match found.raw {
-            Some(raw) => statements::unchanged(&swap.id, Some(raw), swap.replace.now),
-            None => swap.filter(),
-        });
     }
     Err(Error::new(Kind::Conflict, "other writers kept changing this session; save it again"))
+}
+
+/// What the record, as it is, means for a compare-and-set that has not written.
+fn judge(swap: &Swap, found: Option<&RawDocumentBuf>) -> Result<Next> {
+    let Some(document) = found else { return Ok(Next::Answer(Replaced::Gone)) };
+    let found = document::read(document, swap.replace.now)?;
+    let Some(record) = found.record else { return Ok(Next::Answer(Replaced::Gone)) };
+    if swap.replace.seen.as_ref().is_some_and(|seen| *seen != record.payload) {
+        return Ok(Next::Answer(Replaced::Changed(record)));
+    }
+    // It is as it was seen, but kept in another form (see `document`), or it is so again by now.
+    Ok(Next::Write(match found.raw {
+        Some(raw) => statements::unchanged(&swap.id, Some(raw), swap.replace.now),
+        None => swap.filter(),
+    }))
 }
 
 async fn update(
