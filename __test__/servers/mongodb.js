@@ -18,9 +18,6 @@ const home = path.resolve(__dirname, `../../.cache/secantusdb-${VERSION}`)
 const pythonIn = (dir) =>
   path.join(dir, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
 
-// Names a server to the processes and threads that a test starts.
-const INHERITED = 'RUST_STORE_TEST_MONGODB'
-
 // The server ends when its standard input does: with us, also when we are killed.
 const SERVE = `
 import os, shutil, sys, threading
@@ -139,10 +136,8 @@ let starting
 /** The URL of the server that this process's tests share, without a database. */
 function sharedUrl() {
   starting ??= (async () => {
-    const given = process.env.MONGODB_URL || process.env[INHERITED]
-    if (given) return given
+    if (process.env.MONGODB_URL) return process.env.MONGODB_URL
     own = await startServer()
-    process.env[INHERITED] = own.url
     return own.url
   })()
   return starting
@@ -151,7 +146,6 @@ function sharedUrl() {
 /** Ends the shared server, if it is ours. */
 async function stopShared() {
   await own?.stop()
-  if (own) delete process.env[INHERITED]
   own = undefined
   starting = undefined
 }
@@ -178,6 +172,20 @@ async function dropDatabase(name) {
   if (starting) await withDatabase(await starting, name, (db) => db.dropDatabase())
 }
 
+/** A place of its own on the shared server, for the test matrix: `{ url, end }`. */
+async function startMongodb() {
+  const base = await sharedUrl()
+  const database = `rust-session-store-${process.pid}`
+  await createCollection(base, database, 'sessions')
+  return {
+    url: urlOf(base, database),
+    async end() {
+      await dropDatabase(database)
+      await stopShared()
+    },
+  }
+}
+
 /** A URL with another database and with further parameters. */
 function urlOf(base, database, parameters = {}) {
   const [place, query] = base.split('?')
@@ -187,7 +195,17 @@ function urlOf(base, database, parameters = {}) {
   return `${hosts}/${database}${all.size > 0 ? `?${all}` : ''}`
 }
 
-module.exports = { createCollection, dropDatabase, freePort, install, sharedUrl, startServer, stopShared, urlOf }
+module.exports = {
+  createCollection,
+  dropDatabase,
+  freePort,
+  install,
+  sharedUrl,
+  startMongodb,
+  startServer,
+  stopShared,
+  urlOf,
+}
 
 // `node __test__/servers/mongodb.js`: for the engine's tests. Prints the URL of a server, which ends with
 // our standard input.

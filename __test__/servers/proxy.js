@@ -1,83 +1,112 @@
 'use strict'
-// A TCP proxy in front of a server, for what networks do: be slow, fall silent, break. Knows nothing
-// of what it carries.
+// A TCP proxy in front of a server, for the faults that a server does not have by itself: a network that
+// goes silent, that cuts a reply in two, or that is slow. It knows bytes only, of no protocol.
 
 const { once } = require('node:events')
 const net = require('node:net')
 
 /**
- * `{ port, pause(), resume(), cut(), delay(ms), close() }`, to a port of this machine.
+ * Listens on a free port of this machine and passes everything on to `targetPort`.
  *
- * pause   nothing passes any more, not even the end of a connection: half-open. New connections are
- *         accepted, and as silent
- * resume  all that was held back passes, in order
- * cut     each connection that is there breaks in the middle of what the server says next
- * delay   what comes from now on passes so many ms later
+ *   port       where to connect to
+ *   pause()    goes silent, as a cable that was pulled: connections stay open, new ones are accepted,
+ *              and nothing passes
+ *   resume()   passes on again, what was held back first
+ *   cut()      passes on half of the next reply and ends its connection; resolves when that happened
+ *   delay(ms)  holds each reply back for so long, from now on
+ *   close()    ends every connection and stops listening
  */
 async function createProxy(targetPort) {
   const pairs = new Set()
-  let paused = false
-  let delayMs = 0
+  let isPaused = false
+  let delayed = 0
+  let cutting
 
-  const proxy = net.createServer((client) => {
+  function end({ client, server }) {
+    client.destroy()
+    server.destroy()
+  }
+
+  function reply(pair, chunk) {
+    if (cutting) {
+      const { resolve } = cutting
+      cutting = undefined
+      pair.client.end(chunk.subarray(0, Math.max(1, chunk.length >> 1)), () => end(pair))
+      resolve()
+    } else if (!pair.client.writableEnded && !pair.client.write(chunk)) {
+      pair.server.pause()
+      pair.client.once('drain', () => !isPaused && pair.server.resume())
+    }
+  }
+
+  const listener = net.createServer((client) => {
     const server = net.connect(targetPort, '127.0.0.1')
-    const pair = { client, server, held: [], isCut: false }
+    const pair = { client, server, held: [] }
     pairs.add(pair)
-    const end = () => {
-      pairs.delete(pair)
-      client.resetAndDestroy()
-      server.destroy()
-    }
-    const pass = (what) => {
-      if (paused) pair.held.push(what)
-      else what()
-    }
-    const carry = (from, to) => {
-      from.setNoDelay(true)
-      from.on('data', (bytes) => {
-        const write = () => {
-          if (to.destroyed) return
-          if (!pair.isCut || from === client) return to.write(bytes)
-          to.write(bytes.subarray(0, bytes.length >> 1), end)
-        }
-        if (delayMs > 0) setTimeout(pass, delayMs, write)
-        else pass(write)
+    for (const socket of [client, server]) {
+      socket.setNoDelay(true)
+      // A connection that breaks on one side breaks on the other, which is all there is to say of it.
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        pairs.delete(pair)
+        end(pair)
       })
-      from.on('close', () => pass(end))
-      from.on('error', () => {})
     }
-    carry(client, server)
-    carry(server, client)
+    client.on('data', (chunk) => {
+      if (server.writableEnded || server.write(chunk)) return
+      client.pause()
+      server.once('drain', () => !isPaused && client.resume())
+    })
+    server.on('data', (chunk) => {
+      if (!delayed && !pair.held.length) return reply(pair, chunk)
+      // Whichever timer ends first, replies keep their order.
+      pair.held.push(chunk)
+      setTimeout(() => reply(pair, pair.held.shift()), delayed)
+    })
+    // Listening for data has set them going.
+    if (isPaused) {
+      client.pause()
+      server.pause()
+    }
   })
-  proxy.listen(0, '127.0.0.1')
-  await once(proxy, 'listening')
-  // It must not keep a test process alive.
-  proxy.unref()
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
 
+  const all = (act) => {
+    for (const { client, server } of pairs) [client, server].forEach(act)
+  }
   return {
-    port: proxy.address().port,
+    port: listener.address().port,
     pause() {
-      paused = true
+      isPaused = true
+      all((socket) => socket.pause())
     },
     resume() {
-      paused = false
-      for (const pair of pairs) for (const what of pair.held.splice(0)) what()
+      isPaused = false
+      all((socket) => socket.resume())
     },
     cut() {
-      for (const pair of pairs) pair.isCut = true
+      cutting ??= withResolvers()
+      return cutting.promise
     },
     delay(ms) {
-      delayMs = ms
+      delayed = ms
     },
     async close() {
-      proxy.close()
-      for (const { client, server } of pairs) {
-        client.destroy()
-        server.destroy()
-      }
-      await once(proxy, 'close')
+      for (const pair of pairs) end(pair)
+      listener.close()
+      await once(listener, 'close')
     },
   }
+}
+
+// Promise.withResolvers comes with Node.js 22.
+function withResolvers() {
+  const parts = {}
+  parts.promise = new Promise((resolve) => {
+    parts.resolve = resolve
+  })
+  return parts
 }
 
 module.exports = { createProxy }
