@@ -44,7 +44,7 @@ const memory = {
   // Prefixes that begin alike ('a' and 'ab') are kept apart too.
   exactPrefixes: true,
   // A read sees what was asked for before it, also unacknowledged: of the whole 'process', or of the one
-  // 'store' object.
+  // 'store' object; or it does so for one 'sid', and walks see what has been acknowledged.
   ordered: 'process',
   // stats() knows bytes, expired and evicted; a server keeps them to itself.
   gauges: true,
@@ -154,7 +154,11 @@ function serverRow(name, capabilities, start) {
 
 rows.push(
   serverRow('redis (one server)', {}, startRedis),
-  serverRow('mongodb', { clock: 'caller', exactExpiry: true, defaultTtl: 1_209_600 }, startMongodb),
+  serverRow(
+    'mongodb',
+    { clock: 'caller', exactExpiry: true, ordered: 'sid', defaultTtl: 1_209_600 },
+    startMongodb,
+  ),
 )
 
 function rowNamed(name) {

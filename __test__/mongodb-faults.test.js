@@ -35,6 +35,16 @@ function open(t, options = {}, { port = server.port, auth = '' } = {}) {
   return store
 }
 
+/** The next event of a store; waiting for it keeps the process alive, which stores do not. */
+async function heard(store, name) {
+  const alive = setInterval(() => {}, 1000)
+  try {
+    return await once(store, name)
+  } finally {
+    clearInterval(alive)
+  }
+}
+
 const session = (data) => ({ cookie: { expires: new Date(Date.now() + HOUR) }, ...data })
 
 /**
@@ -111,7 +121,7 @@ test('down at the start: no throw, no rejection, every call fails, and it begins
   for (const name of ['down', 'up', 'disconnect', 'connect', 'error']) {
     store.on(name, () => said.push(name))
   }
-  const [reason] = await once(store, 'down')
+  const [reason] = await heard(store, 'down')
   assert.equal(reason.code, 'ERR_STORE_UNAVAILABLE')
   const calls = [
     ['get', 'a'],
@@ -130,7 +140,7 @@ test('down at the start: no throw, no rejection, every call fails, and it begins
       return true
     })
   }
-  const up = once(store, 'up')
+  const up = heard(store, 'up')
   await server.start()
   await up
   await store.set('a', session({ n: 1 }))
@@ -155,10 +165,10 @@ test('killed under load, and started again', async (t) => {
   await store.clear()
   const traffic = load(store)
   await traffic.goes()
-  const down = once(store, 'down')
+  const down = heard(store, 'down')
   await server.kill()
   await down
-  const up = once(store, 'up')
+  const up = heard(store, 'up')
   await server.start()
   await up
   await traffic.goes()
@@ -174,11 +184,11 @@ test('silent under load, and talking again', async (t) => {
   await store.clear()
   const traffic = load(store)
   await traffic.goes()
-  const down = once(store, 'down')
+  const down = heard(store, 'down')
   proxy.pause()
   const [reason] = await down
   assert.equal(reason.code, 'ERR_STORE_UNAVAILABLE')
-  const up = once(store, 'up')
+  const up = heard(store, 'up')
   proxy.resume()
   await up
   await traffic.goes()
@@ -231,7 +241,7 @@ test('close waits for what is under way', async (t) => {
 
 test('wrong credentials', async (t) => {
   const store = open(t, {}, { port: server.port, auth: 'nobody:hunter2@' })
-  const [reason] = await once(store, 'down')
+  const [reason] = await heard(store, 'down')
   for (const error of [reason, await store.get('a').catch((error) => error)]) {
     assert.equal(error.code, 'ERR_STORE_AUTH')
     assert.equal(error.retryable, false)
