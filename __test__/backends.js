@@ -14,7 +14,7 @@
 
 const { threadId } = require('node:worker_threads')
 const { RustStore } = require('..')
-const { startMongodb } = require('./servers/mongodb.js')
+const mongodb = require('./servers/mongodb.js')
 const { startRedis } = require('./servers/redis.js')
 
 const timing = {
@@ -152,14 +152,17 @@ function serverRow(name, capabilities, start) {
   }
 }
 
-rows.push(
-  serverRow('redis (one server)', {}, startRedis),
-  serverRow(
-    'mongodb',
-    { clock: 'caller', exactExpiry: true, ordered: 'sid', defaultTtl: 1_209_600 },
-    startMongodb,
-  ),
-)
+rows.push(serverRow('redis (one server)', {}, startRedis))
+
+if (mongodb.missing() === undefined) {
+  const capabilities = {
+    clock: 'caller',
+    exactExpiry: true,
+    ordered: 'sid',
+    defaultTtl: 1_209_600,
+  }
+  rows.push(serverRow('mongodb', capabilities, mongodb.startMongodb))
+}
 
 function rowNamed(name) {
   const row = rows.find((one) => one.name === name)

@@ -5,11 +5,13 @@
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')
-const { after, before, test } = require('node:test')
 const { setImmediate: turn } = require('node:timers/promises')
+const { MongoClient } = require('mongodb')
 const { RustStore } = require('..')
 const servers = require('./servers/mongodb.js')
 const { createProxy } = require('./servers/proxy.js')
+
+const { after, before, test } = servers.testing()
 
 const HOUR = 3_600_000
 // Short, so that what nobody answers is over soon.
@@ -249,3 +251,28 @@ test('wrong credentials', async (t) => {
     assert.ok(!all.includes('hunter2'))
   }
 })
+
+// With secantusdb there is nothing to fail over to: the workflow gives a replica set of MongoDB's own.
+if (process.env.MONGODB_URL?.includes('replicaSet=')) {
+  test('a failover under load: what was acknowledged is there', { timeout: 120_000 }, async (t) => {
+    const base = process.env.MONGODB_URL
+    const client = await MongoClient.connect(base)
+    t.after(() => client.close())
+    const primary = async () => (await client.db('admin').command({ hello: 1 })).primary
+    const url = servers.urlOf(base, 'failover')
+    const store = new RustStore({ url })
+    t.after(() => store.close())
+    await store.clear()
+    const traffic = load(store)
+    await traffic.goes()
+    for (let round = 0; round < 2; round++) {
+      const before = await primary()
+      await client.db('admin').command({ replSetStepDown: 20, force: true })
+      while ([undefined, before].includes(await primary().catch(() => undefined))) await turn()
+      await traffic.goes(500)
+    }
+    const { acknowledged } = await traffic.stop()
+    await isKept(store, acknowledged)
+    await client.db('failover').dropDatabase()
+  })
+}

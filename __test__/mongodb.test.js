@@ -4,13 +4,14 @@
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')
-const { after, before, describe, test } = require('node:test')
 const { setImmediate: turn } = require('node:timers/promises')
 const { MongoStore } = require('connect-mongo')
 const { Cookie, Session } = require('express-session')
 const { MongoClient } = require('mongodb')
 const { RustStore } = require('..')
 const servers = require('./servers/mongodb.js')
+
+const { after, before, describe, test } = servers.testing()
 
 const DATABASE = 'rust-session-store'
 const HOUR = 3_600_000

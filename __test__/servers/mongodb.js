@@ -4,7 +4,7 @@
 // MongoDB's protocol over the WiredTiger engine; it is installed into a folder of its own under .cache.
 // Knows nothing of stores.
 
-const { execFile, spawn } = require('node:child_process')
+const { execFile, execFileSync, spawn } = require('node:child_process')
 const { once } = require('node:events')
 const fs = require('node:fs')
 const net = require('node:net')
@@ -30,6 +30,36 @@ from secantus.cli import main
 main()
 `
 
+const systemPython = process.platform === 'win32' ? 'python' : 'python3'
+
+/**
+ * Why there is no server for tests, or undefined. In CI there has to be one, but on platforms that have none,
+ * which the workflow then says.
+ */
+function missing() {
+  if (process.env.MONGODB_URL) return undefined
+  if (process.env.RUST_STORE_TEST_WITHOUT?.split(',').includes('mongodb')) {
+    return 'RUST_STORE_TEST_WITHOUT names it'
+  }
+  if (process.env.CI === 'true' || fs.existsSync(pythonIn(home))) return undefined
+  try {
+    const wanted = 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))'
+    execFileSync(systemPython, ['-c', wanted], { stdio: 'ignore' })
+    return undefined
+  } catch {
+    return 'give the URL of a server as MONGODB_URL, or install Python 3.10 with venv (Debian: python3-venv)'
+  }
+}
+
+/** node:test, or nothing in its place where there is no server, which is said. */
+function testing() {
+  const why = missing()
+  if (why === undefined) return require('node:test')
+  console.log(`MongoDB is not tested: ${why}.`)
+  const nothing = () => {}
+  return { after: nothing, before: nothing, describe: nothing, test: nothing }
+}
+
 /** Installs the server where it is missing, and resolves the Python that runs it. */
 async function install() {
   if (fs.existsSync(pythonIn(home))) return pythonIn(home)
@@ -38,8 +68,7 @@ async function install() {
   // Beside its place and then moved there: test files run at once, and each may come here.
   const own = fs.mkdtempSync(`${home}-`)
   try {
-    const python = process.platform === 'win32' ? 'python' : 'python3'
-    await run(python, ['-m', 'venv', own])
+    await run(systemPython, ['-m', 'venv', own])
     const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
     await run(pythonIn(own), [...pip, `secantusdb==${VERSION}`])
     fs.renameSync(own, home)
@@ -47,8 +76,7 @@ async function install() {
     if (!fs.existsSync(pythonIn(home))) {
       const said = String(cause.stderr || cause.message).trim()
       throw new Error(
-        'The tests of MongoDB need a server: give its URL as MONGODB_URL, or install Python 3.10 or newer ' +
-          `with venv (Debian: python3-venv) for secantusdb. ${said}`,
+        `secantusdb, the server for the tests of MongoDB, could not be installed with Python's venv and pip: ${said}`,
         { cause },
       )
     }
@@ -196,6 +224,8 @@ function urlOf(base, database, parameters = {}) {
 }
 
 module.exports = {
+  missing,
+  testing,
   createCollection,
   dropDatabase,
   freePort,

@@ -1,5 +1,7 @@
 //! The backends there are, one line each.
 
+#[cfg(not(feature = "mongodb"))]
+use crate::error::{Error, Kind};
 use crate::options::{DEFAULT_TTL_S, Form, Registration};
 
 pub mod memory;
@@ -33,5 +35,19 @@ pub static REGISTRY: &[Registration] = &[
         options: mongodb::OPTIONS,
         foreign_parameters: true,
         open: mongodb::open,
+    },
+    #[cfg(not(feature = "mongodb"))]
+    Registration {
+        name: "mongodb",
+        schemes: &["mongodb", "mongodb+srv"],
+        default_ttl_s: DEFAULT_TTL_S,
+        options: &[],
+        foreign_parameters: true,
+        open: |_| {
+            Err(Error::new(
+                Kind::Unsupported,
+                "this build leaves MongoDB out; build it with cargo's feature \"mongodb\"",
+            ))
+        },
     },
 ];

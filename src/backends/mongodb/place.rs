@@ -64,7 +64,12 @@ impl Place {
         connection.server_selection_timeout = Some(selection);
         // A write is acknowledged when it survives a failover, whatever the server's default is.
         let concern = connection.write_concern.get_or_insert_with(WriteConcern::default);
-        concern.w.get_or_insert(Acknowledgment::Majority);
+        if *concern.w.get_or_insert(Acknowledgment::Majority) == Acknowledgment::Nodes(0) {
+            return Err(Error::new(
+                Kind::Config,
+                "\"url\" has w=0, with which MongoDB does not tell whether a session was saved",
+            ));
+        }
         connection.app_name.get_or_insert_with(|| "rust-session-store".into());
         let named = |name: &str, default: &str| match options.text(name) {
             Some("") => Err(Error::new(Kind::Config, format!("\"{name}\" must not be empty"))),
@@ -192,6 +197,7 @@ mod tests {
         };
         assert!(refusal("mongodb://h/?replicaSett=a").contains("replicaSet"));
         assert!(refusal("mongodb://h/?tls=perhaps").contains("not repeated"));
+        assert!(refusal("mongodb://h/?w=0").contains("w=0"));
         for url in ["mongodb://u:hun@ter2@h", "mongodb://u:hunter2/x@h", "mongodb://u:hunter2%@h"] {
             let refused = refusal(url);
             assert!(!refused.contains("ter2"), "{refused}");
