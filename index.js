@@ -247,9 +247,8 @@ function touch(store, sid, session, callback) {
 /** Answers when the operation does. */
 function wait(store, operation, pending, callback) {
   const { engine, slow } = store[STATE]
-  const started = performance.now()
-  pending.answer = (error, result) => {
-    count(slow, operation, performance.now() - started)
+  pending.answer = (error, result, ms) => {
+    count(slow, operation, ms)
     const told = error && engine.failure(error, operation)
     if (callback) answer(callback, told, operation === 'get' ? result : undefined)
     else if (told) announce(store, 'error', told)

@@ -1,15 +1,34 @@
-// The package's own writer of times against JavaScript's.
+// The package's own writer and reader of times against JavaScript's.
 'use strict'
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const { toIso } = require('../lib/iso')
+const { fromIso, toIso } = require('../lib/iso')
 
-test('writes every time as Date does', () => {
+function sample() {
   const times = [0, 1, 999, 1000, 59_999, 60_000, 3_599_999, 3_600_000, 86_399_999, 86_400_000]
   times.push(Date.UTC(2024, 1, 29, 23, 59, 59, 999), Date.UTC(9999, 11, 31, 23, 59, 59, 999))
   // Years of five and six digits have a sign.
   times.push(Date.UTC(10000, 0, 1), 8.64e15, 8.64e15 - 1)
   for (let step = 1; step < 5000; step++) times.push((step * 7_654_321_987) % 4e12)
-  for (const ms of times) assert.equal(toIso(ms), new Date(ms).toISOString())
+  return times
+}
+
+test('writes every time as Date does', () => {
+  for (const ms of sample()) assert.equal(toIso(ms), new Date(ms).toISOString())
+})
+
+test('reads every text as Date does', () => {
+  for (const ms of sample()) assert.equal(fromIso(new Date(ms).toISOString()), ms)
+  assert.equal(fromIso('2026-11-26T12:34:56.789Z'), Date.UTC(2026, 10, 26, 12, 34, 56, 789))
+  const odd = ['2026-11-26T24:00:00.000Z', '2026-11-26T12:60:00.000Z', '2026-11-26T12:34:5x.789Z']
+  odd.push(
+    '2026-11-26T12:34:56.789+',
+    '2026-11-26T12-34:56.789Z',
+    '2026-11-26',
+    '',
+    'no date at all, 24 long..',
+  )
+  odd.push('2026-11-26T12:34:56.78:Z', '2026-11-26 12:34:56.789Z', 'Thu, 26 Nov 2026 12:00:0Z')
+  for (const text of odd) assert.equal(fromIso(text), Date.parse(text), text)
 })

@@ -6,7 +6,7 @@ const native = require('./native')
 const { RustStoreError, fromEngine } = require('./errors')
 const { Base, baseOf, setBase } = require('./base')
 const { KEEP, frozen, isCookieChanged, shownExpiry, wanted } = require('./expiry')
-const { toIso } = require('./iso')
+const { fromIso, toIso } = require('./iso')
 const { saveCookie } = require('./cookie')
 const { optionsText } = require('./options')
 const { ALL, Pending, Waiting } = require('./waiting')
@@ -116,8 +116,9 @@ class Engine {
     let shown = cookie?.expires
     let handed
     if (told && Number.isNaN(expires)) {
-      shown = shownExpiry(session, this.ttl, Date.now())
-      if (shown > Date.parse(cookie.expires)) cookie.expires = toIso(shown)
+      const date = fromIso(cookie.expires)
+      shown = shownExpiry(session, date, this.ttl, Date.now())
+      if (shown > date) cookie.expires = toIso(shown)
       handed = cookie.expires
     } else if (told) {
       // Negative: touched since the text was written.

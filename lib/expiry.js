@@ -3,6 +3,7 @@
 'use strict'
 
 const { RustStoreError } = require('./errors')
+const { fromIso } = require('./iso')
 
 // How a save weighs its expiry against the record's; the engine has the same numbers.
 const KEEP = 0
@@ -17,7 +18,7 @@ const DRIFT_MS = 1000
 /** A cookie's `expires` in ms; NaN where it does not say. */
 function toMs(expires) {
   if (typeof expires === 'number') return expires
-  if (typeof expires === 'string') return Date.parse(expires)
+  if (typeof expires === 'string') return fromIso(expires)
   // Not `instanceof`: Jest's Date is another realm's.
   return typeof expires?.getTime === 'function' ? Number(expires.getTime()) : Number.NaN
 }
@@ -92,13 +93,13 @@ function frozen(session, ttl) {
 }
 
 /**
- * The expiry to show for a record of which only the text is known. A touch may have moved it since:
+ * The expiry to show for a record of which only the text is known, which tells `told`. A touch may have moved it since:
  * then by what express-session moves it by, or by the `ttl` function, so that what is shown is never
  * before the real one.
  */
-function shownExpiry(session, ttl, now) {
-  const { expires, originalMaxAge } = session.cookie
-  let shown = Date.parse(expires)
+function shownExpiry(session, told, ttl, now) {
+  const { originalMaxAge } = session.cookie
+  let shown = told
   if (typeof originalMaxAge === 'number') shown = Math.max(shown, now + originalMaxAge)
   try {
     if (typeof ttl === 'function') shown = Math.max(shown, now + ttlMs(ttl, session))

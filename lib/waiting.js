@@ -20,19 +20,20 @@ const MANUAL = { requireManualDestroy: true }
 
 /**
  * An operation that waits, in the AsyncLocalStorage context of the call. Whoever made the call sets
- * `answer(error, result)`, which does not throw, before its turn ends.
+ * `answer(error, result, ms)`, which does not throw, before its turn ends; `ms` is how long it took.
  */
 class Pending extends AsyncResource {
   /** `go`: goes on with the engine's answer, to a result or to another Pending. */
-  constructor(go, key, deadline) {
+  constructor(go, key, since, timeout) {
     super('RustStore', MANUAL)
     this.go = go
     // The sid whose later operations wait for this one.
     this.key = key
     // The sid that it waits for itself.
     this.behind = undefined
-    // By performance.now().
-    this.deadline = deadline
+    // The turn it began in and the end of its time, by performance.now().
+    this.since = since
+    this.deadline = since + timeout
     this.id = 0
     this.answer = undefined
   }
@@ -50,7 +51,7 @@ class Waiting {
   #turn = 0
   #isScheduled = false
   #isDraining = false
-  #deadline = 0
+  #now = 0
   #timer
   #idle = []
 
@@ -75,7 +76,7 @@ class Waiting {
   /** What the engine has just begun. With a `key`, later operations on that sid come after it. */
   wait(go, key) {
     this.#schedule()
-    const pending = new Pending(go, key, this.#deadline)
+    const pending = new Pending(go, key, this.#now, this.#timeout)
     this.#add(pending, numbers[ID])
     if (key !== undefined && !this.#busy.has(key)) this.#busy.set(key, [])
     return pending
@@ -84,7 +85,7 @@ class Waiting {
   /** Begins when the operation that `key` is busy with has ended. */
   behind(key, begin) {
     this.#schedule()
-    const pending = new Pending(begin, undefined, this.#deadline)
+    const pending = new Pending(begin, undefined, this.#now, this.#timeout)
     pending.behind = key
     this.#add(pending, --this.#unsent)
     this.#queueOf(key).push(pending)
@@ -109,7 +110,7 @@ class Waiting {
     if (++this.#turn >= MANY) this.#flush()
     if (this.#isScheduled || this.#isDraining) return
     this.#isScheduled = true
-    this.#deadline = performance.now() + this.#timeout
+    this.#now = performance.now()
     setImmediate(() => {
       this.#isScheduled = false
       this.#flush()
@@ -125,7 +126,7 @@ class Waiting {
   drain() {
     if (this.#handle === undefined) return
     this.#isDraining = true
-    this.#deadline = performance.now() + this.#timeout
+    this.#now = performance.now()
     try {
       while (this.#handle !== undefined) {
         const answer = native.next(this.#handle)
@@ -170,6 +171,7 @@ class Waiting {
     this.#pending.delete(pending.id)
     pending.emitDestroy()
     result.answer = pending.answer
+    result.since = pending.since
     result.deadline = pending.deadline
     result.key ??= pending.key
   }
@@ -177,7 +179,7 @@ class Waiting {
   #end(pending, error, result) {
     this.#pending.delete(pending.id)
     pending.emitDestroy()
-    pending.answer?.(error, result)
+    pending.answer?.(error, result, this.#now - pending.since)
     if (pending.key !== undefined) this.#free(pending.key)
     if (this.#pending.size === 0) this.#rest()
   }

@@ -122,7 +122,7 @@ fn set(env: Env, handle: Handle<'_>, [sid, payload, base_text]: [Text; 3]) -> Re
                 .map(Outcome::Saved)
         });
     }
-    let (sid, payload, text) = (sid.to_vec()?, payload.to_vec()?, Bytes::from(base_text.to_vec()?));
+    let (sid, payload, text) = (sid.to_vec()?, payload.to_vec()?, owned(version, base_text)?);
     operate(env, handle, "set", async move |store| {
         let text = || text.clone();
         let base = version.map(|version| Base { version, text: &text, cookie_only });
@@ -142,12 +142,17 @@ fn touch(env: Env, handle: Handle<'_>, [sid, base_text, _]: [Text; 3]) -> Result
             settle(store.touch(&sid.lend()?, expires, rule, base, now)).map(|()| Outcome::Done)
         });
     }
-    let (sid, text) = (sid.to_vec()?, Bytes::from(base_text.to_vec()?));
+    let (sid, text) = (sid.to_vec()?, owned(version, base_text)?);
     operate(env, handle, "touch", async move |store| {
         let text = || text.clone();
         let base = version.map(|version| Base { version, text: &text, cookie_only: false });
         store.touch(&sid, expires, rule, base, now).await.map(|()| Outcome::Done)
     })
+}
+
+/// The text of the base, where there is one.
+fn owned(version: Option<Version>, base_text: Text) -> Result<Bytes> {
+    Ok(if version.is_some() { base_text.to_vec()?.into() } else { Bytes::new() })
 }
 
 /// The version of the base, where there is one.
