@@ -32,8 +32,7 @@ use rust_session_store::{
 static SERVER: LazyLock<Option<(Child, String)>> = LazyLock::new(|| {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/__test__/servers/mongodb.js");
     let mut node = Command::new("node");
-    let mut server =
-        node.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+    let mut server = node.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
     let mut url = String::new();
     BufReader::new(server.stdout.take()?).read_line(&mut url).ok()?;
     (!url.is_empty()).then(|| (server, url.trim().to_owned()))
@@ -88,7 +87,7 @@ impl Drop for Place {
 
 fn open(url: &str, mut options: serde_json::Value) -> Arc<dyn Backend> {
     options["url"] = url.into();
-    let options = Options::parse(&options.to_string(), REGISTRY).unwrap();
+    let options = Options::parse(&options.to_string(), &REGISTRY).unwrap();
     (options.backend.open)(&options).unwrap()
 }
 
@@ -221,7 +220,8 @@ fn what_others_keep_in_a_document_stays() {
     let touch = Touch { expires: end, rule: ExpiryRule::Later, slack: 0, seen: None };
     one(&backend, backend.touch(b"never", touch, now()));
     one(&backend, replace(&backend, "never", "{}", draft("[1]", end, ExpiryRule::Later)));
-    let expected = doc! { "_id": "p:never", "session": "[1]", "createdAt": date, "own": { "x": 1 } };
+    let expected =
+        doc! { "_id": "p:never", "session": "[1]", "createdAt": date, "own": { "x": 1 } };
     assert_eq!(place.document("p:never"), expected, "and it still never ends");
     put(&backend, "never", "[2]", end);
     let expected = doc! {

@@ -10,7 +10,7 @@ pub mod mongodb;
 pub mod redis;
 
 /// Every backend of this build.
-pub static REGISTRY: &[Registration] = &[
+pub static REGISTRY: [Registration; 3] = [
     Registration {
         name: "memory",
         schemes: &["memory"],

@@ -12,9 +12,9 @@ use std::{
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use mongodb::{
-    Client, Collection, Database, IndexModel,
+    Client, Collection, Database,
     bson::{RawDocumentBuf, doc},
-    options::{CollectionOptions, IndexOptions},
+    options::CollectionOptions,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::{
@@ -204,11 +204,14 @@ impl Link {
         let made = async {
             // As connect-mongo asks for it, word for word, or one of the two would be refused by servers
             // that compare what the present ones ignore.
-            let options =
-                IndexOptions::builder().expire_after(Duration::ZERO).background(true).build();
-            let index =
-                IndexModel::builder().keys(doc! { "expires": 1 }).options(options).build();
-            self.collection().await?.create_index(index).await.map(drop).map_err(failure::told)
+            let index = doc! {
+                "key": { "expires": 1 },
+                "name": "expires_1",
+                "background": true,
+                "expireAfterSeconds": 0,
+            };
+            let command = doc! { "createIndexes": &self.place.collection, "indexes": [index] };
+            self.database().await?.run_command(command).await.map(drop).map_err(failure::told)
         };
         let made = timeout(INDEX_TIMEOUT, made).await;
         let error = match made {
@@ -216,7 +219,8 @@ impl Link {
             Ok(Err(error)) => error,
             Err(_) => failure::timed_out(),
         };
-        let why = std::error::Error::source(&error).map_or(String::new(), |why| format!(" ({why})"));
+        let why =
+            std::error::Error::source(&error).map_or(String::new(), |why| format!(" ({why})"));
         self.say(Event::Warning(format!(
             "the index that lets MongoDB remove sessions that are over could not be made: \
              {error}{why}. Sessions end all the same, but stay in the collection. Make it by hand: \

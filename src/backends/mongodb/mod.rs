@@ -6,6 +6,7 @@
 //! | [`link`] | the client, and whether the place can be reached |
 //! | [`calls`] | the calls that wait to be sent |
 //! | [`send`] | sends them, and answers each |
+//! | [`compare`] | compare-and-sets, which are sent in another way |
 //! | [`statements`] | what a call means in MongoDB's words |
 //! | [`document`] | what a document says |
 //! | [`walk`] | pages, counting, clearing |
@@ -41,6 +42,7 @@ use crate::{
 };
 
 mod calls;
+mod compare;
 mod document;
 mod failure;
 mod link;
@@ -209,9 +211,7 @@ impl Backend for Mongo {
         let seen = seen.map(|seen| (seen.payload)());
         let payload = Bytes::copy_from_slice(draft.payload);
         let Draft { expires, rule, .. } = draft;
-        self.call(sid, |slot| {
-            Task::Replace(Replace { seen, payload, expires, rule, now, slot })
-        })
+        self.call(sid, |slot| Task::Replace(Replace { seen, payload, expires, rule, now, slot }))
     }
 
     fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<Touched> {

@@ -156,13 +156,16 @@ mod tests {
     use crate::backends::REGISTRY;
 
     fn place(json: &str) -> Result<Place> {
-        Place::new(&Options::parse(json, REGISTRY)?)
+        Place::new(&Options::parse(json, &REGISTRY)?)
     }
 
     #[test]
     fn the_defaults_are_those_of_connect_mongo() {
         let place = place(r#"{"url":"mongodb://b,a:1"}"#).unwrap();
-        assert_eq!((&*place.database, &*place.collection, &*place.prefix), ("test", "sessions", ""));
+        assert_eq!(
+            (&*place.database, &*place.collection, &*place.prefix),
+            ("test", "sessions", "")
+        );
         assert_eq!(place.identity, "mongodb://a:1,b:27017/test/sessions#");
         assert_eq!(place.write_concern().w, Some(Acknowledgment::Majority));
     }

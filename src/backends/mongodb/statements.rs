@@ -17,9 +17,7 @@ use crate::record::{Draft, ExpiryRule, Millis, NEVER, Touch};
 pub fn text(bytes: &[u8]) -> Bson {
     match std::str::from_utf8(bytes) {
         Ok(text) => Bson::String(text.to_owned()),
-        Err(_) => {
-            Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_owned() })
-        }
+        Err(_) => Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_owned() }),
     }
 }
 

@@ -123,13 +123,8 @@ async fn find(
         .batch_size(limit as u32)
         .projection(projection)
         .build();
-    let mut cursor = link
-        .collection()
-        .await?
-        .find(filter)
-        .with_options(options)
-        .await
-        .map_err(failure::told)?;
+    let mut cursor =
+        link.collection().await?.find(filter).with_options(options).await.map_err(failure::told)?;
     let mut found = Vec::new();
     while cursor.advance().await.map_err(failure::told)? {
         found.push(cursor.current().to_owned());
@@ -167,8 +162,7 @@ pub async fn count(link: &Link, walks: &Walks, from: u64, now: Millis) -> Result
             "live": { "$sum": { "$cond": [is_live, 1, 0] } },
         } },
     ];
-    let mut cursor =
-        link.collection().await?.aggregate(pipeline).await.map_err(failure::told)?;
+    let mut cursor = link.collection().await?.aggregate(pipeline).await.map_err(failure::told)?;
     let (mut live, mut next) = (0, None);
     while cursor.advance().await.map_err(failure::told)? {
         let step = cursor.current();
