@@ -41,6 +41,10 @@ export interface RustStoreOptions<T = AnySession> {
   commandTimeout?: number
   /** Milliseconds that a connection may take (default 2,000). Redis and MongoDB only. */
   connectTimeout?: number
+  /** The collection of the sessions (default `sessions`). MongoDB only. */
+  collection?: string
+  /** Their database, where it is not the one that the URL names (by default `test`). MongoDB only. */
+  database?: string
   /**
    * Emits express-session's `disconnect` and `connect` as well, upon which it serves requests without
    * sessions while the backend is down (default `false`: requests fail). Redis and MongoDB only.

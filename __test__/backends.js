@@ -14,6 +14,7 @@
 
 const { threadId } = require('node:worker_threads')
 const { RustStore } = require('..')
+const mongodb = require('./servers/mongodb.js')
 const redis = require('./servers/redis.js')
 
 const timing = {
@@ -43,7 +44,7 @@ const memory = {
   // Prefixes that begin alike ('a' and 'ab') are kept apart too.
   exactPrefixes: true,
   // A read sees what was asked for before it, also unacknowledged: of the whole 'process', or of the one
-  // 'store' object.
+  // 'store' object; or it does so for one 'sid', and walks see what has been acknowledged.
   ordered: 'process',
   // stats() knows bytes, expired and evicted; a server keeps them to itself.
   gauges: true,
@@ -146,7 +147,7 @@ function serverRow(name, capabilities, start) {
       return { url, prefix }
     },
     async cleanup() {
-      if (started) (await started).end()
+      if (started) await (await started).end()
     },
   }
 }
@@ -157,6 +158,16 @@ if (redis.missing() === undefined) {
     serverRow('redis (Sentinel)', {}, redis.startSentinels),
     serverRow('redis (Cluster)', {}, redis.startCluster),
   )
+}
+
+if (mongodb.missing() === undefined) {
+  const capabilities = {
+    clock: 'caller',
+    exactExpiry: true,
+    ordered: 'sid',
+    defaultTtl: 1_209_600,
+  }
+  rows.push(serverRow('mongodb', capabilities, mongodb.startMongodb))
 }
 
 function rowNamed(name) {

@@ -105,6 +105,27 @@ async function connectRedis(name) {
   return new RedisStore({ client, prefix: `${name}:` })
 }
 
+// On the server that the group `mongodb` has started, each in a collection of its own.
+Object.assign(contenders, {
+  rustMongo: {
+    label: 'RustStore',
+    open: () => {
+      const { RustStore } = require('../index.js')
+      return new RustStore({ url: process.env.BENCH_MONGODB_URL, collection: 'rustMongo' })
+    },
+  },
+  connectMongo: {
+    label: 'connect-mongo',
+    open: () => {
+      const { MongoStore } = require('connect-mongo')
+      return MongoStore.create({
+        mongoUrl: process.env.BENCH_MONGODB_URL,
+        collectionName: 'connectMongo',
+      })
+    },
+  },
+})
+
 function walkAll(store, visit) {
   return new Promise((resolve, reject) => {
     store.all((error, sessions) => {

@@ -1,12 +1,16 @@
 //! The backends there are, one line each.
 
+#[cfg(not(feature = "mongodb"))]
+use crate::error::{Error, Kind};
 use crate::options::{DEFAULT_TTL_S, Form, Registration};
 
 pub mod memory;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
 pub mod redis;
 
 /// Every backend of this build.
-pub static REGISTRY: [Registration; 2] = [
+pub static REGISTRY: [Registration; 3] = [
     Registration {
         name: "memory",
         schemes: &["memory"],
@@ -22,5 +26,28 @@ pub static REGISTRY: [Registration; 2] = [
         options: redis::OPTIONS,
         foreign_parameters: false,
         open: redis::open,
+    },
+    #[cfg(feature = "mongodb")]
+    Registration {
+        name: "mongodb",
+        schemes: mongodb::SCHEMES,
+        default_ttl_s: mongodb::DEFAULT_TTL_S,
+        options: mongodb::OPTIONS,
+        foreign_parameters: true,
+        open: mongodb::open,
+    },
+    #[cfg(not(feature = "mongodb"))]
+    Registration {
+        name: "mongodb",
+        schemes: &["mongodb", "mongodb+srv"],
+        default_ttl_s: DEFAULT_TTL_S,
+        options: &[],
+        foreign_parameters: true,
+        open: |_| {
+            Err(Error::new(
+                Kind::Unsupported,
+                "this build leaves MongoDB out; build it with cargo's feature \"mongodb\"",
+            ))
+        },
     },
 ];
