@@ -1,15 +1,35 @@
-//! The backends there are, one line each.
+//! The backends there are, one entry each.
 
 use crate::options::{DEFAULT_TTL_S, Form, Registration};
 
+#[cfg(unix)]
+pub mod file;
+#[cfg(not(unix))]
+#[path = "file/absent.rs"]
+pub mod file;
 pub mod memory;
 
 /// Every backend of this build.
-pub static REGISTRY: [Registration; 1] = [Registration {
-    name: "memory",
-    schemes: &["memory"],
-    default_ttl_s: DEFAULT_TTL_S,
-    options: &[("max", Form::Count), ("maxBytes", Form::Count)],
-    foreign_parameters: false,
-    open: memory::open,
-}];
+pub static REGISTRY: [Registration; 2] = [
+    Registration {
+        name: "memory",
+        schemes: &["memory"],
+        default_ttl_s: DEFAULT_TTL_S,
+        options: &[("max", Form::Count), ("maxBytes", Form::Count)],
+        foreign_parameters: false,
+        open: memory::open,
+    },
+    Registration {
+        name: "file",
+        schemes: &["file"],
+        default_ttl_s: DEFAULT_TTL_S,
+        options: &[
+            ("commandTimeout", Form::Millis),
+            ("durability", Form::Choice(&["full", "normal"])),
+            ("mapSize", Form::Count),
+            ("allowFuse", Form::Switch),
+        ],
+        foreign_parameters: false,
+        open: file::open,
+    },
+];
