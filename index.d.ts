@@ -34,6 +34,18 @@ export interface RustStoreOptions<T = AnySession> {
   atomic?: string[]
   /** In place of JSON. Text that is not JSON is compared, not merged. */
   serializer?: Serializer<T>
+  /**
+   * Milliseconds after which a call that is not answered inside it has failed with
+   * `ERR_STORE_TIMEOUT` (default 2,000). Not in memory.
+   */
+  commandTimeout?: number
+  /** Milliseconds that a connection may take (default 2,000). Redis and MongoDB only. */
+  connectTimeout?: number
+  /**
+   * Emits express-session's `disconnect` and `connect` as well, upon which it serves requests without
+   * sessions while the backend is down (default `false`: requests fail). Redis and MongoDB only.
+   */
+  passThrough?: boolean
 }
 
 /** The codes of {@link RustStoreError}; docs/errors.md says what to do about each. */
@@ -68,8 +80,8 @@ export interface RustStoreStats {
   backend: string
   /** Live sessions. */
   sessions: number
-  /** Bytes of all records: sid, text and a fixed header each. */
-  bytes: number
+  /** Bytes of all records: sid, text and a fixed header each; `null` where the backend does not know. */
+  bytes: number | null
   /** `get` calls that found a session. */
   hits: number
   /** `get` calls that found none. */
@@ -82,15 +94,18 @@ export interface RustStoreStats {
   conflicts: number
   /** Saves that were not written because their session was gone. */
   refused: number
-  /** Sessions removed because their time was over. */
-  expired: number
-  /** Sessions removed to stay within `max` or `maxBytes`. */
-  evicted: number
+  /** Sessions removed because their time was over; `null` where a server does that by itself. */
+  expired: number | null
+  /** Sessions removed to stay within `max` or `maxBytes`; `null` where a server does that by itself. */
+  evicted: number | null
   /** Records that could not be read. */
   corrupt: number
   /** Failed operations by code. */
   errors: Partial<Record<RustStoreErrorCode, number>>
-  /** Operations that take more than one step (`all`, `ids`, `length`, `stats`): how many, and how long they took, in ms. */
+  /**
+   * Operations that take more than one step (`all`, `ids`, `length`, `stats`), and all that are answered
+   * later than the call: how many, and how long they took, in ms.
+   */
   slow: Record<string, { count: number; totalMs: number; maxMs: number }>
 }
 
@@ -103,6 +118,14 @@ export interface RustStoreEvents {
   corrupt: [sid: string, cause: unknown]
   /** A session was removed to stay within `max` or `maxBytes`. */
   evict: [sid: string]
+  /** The backend cannot be reached: calls fail at once until `up`. */
+  down: [error: RustStoreError]
+  /** The backend can be reached again. */
+  up: []
+  /** With `passThrough`: express-session goes on without sessions. */
+  disconnect: []
+  /** With `passThrough`: express-session goes on with sessions. */
+  connect: []
   /** An operation whose caller asked for no answer has failed. Never thrown, also without a listener. */
   error: [error: RustStoreError]
 }

@@ -12,7 +12,7 @@ let store
 const commands = {
   async fill({ count }) {
     if (!contender) return ops.fillBare(count)
-    store = contender.open()
+    store = await contender.open()
     await ops.fill(store, count)
   },
   round: (args) => ops.round(store, args),

@@ -57,3 +57,18 @@ export function turned(list, by) {
 export function pairedRatio(above, below) {
   return median(above.map((value, i) => value / below[i]))
 }
+
+/**
+ * Asks the processes for one round after the other, in turn. Resolves one figure per round for each
+ * name; the first round is the warm-up and not kept.
+ */
+export async function interleave(children, names, rounds, args) {
+  const measured = Object.fromEntries(names.map((name) => [name, []]))
+  for (let round = -1; round < rounds; round++) {
+    for (const name of turned(names, round + 1)) {
+      const figure = await children.get(name).ask('round', { ...args, first: round < 0 })
+      if (round >= 0) measured[name].push(figure)
+    }
+  }
+  return measured
+}

@@ -1,10 +1,6 @@
 // Turns results into a terminal table and into the table of the README. Knows no store by heart:
 // what has no value is a dash.
-const COLUMNS = [
-  ['rust', 'RustStore'],
-  ['memory', 'MemoryStore'],
-  ['memorystore', 'memorystore'],
-]
+// A group names its columns: `[[contender, label], ...]`, ours first.
 const FLOORS = { noop: 'no-op store', bare: 'bare JSON', idle: 'idle loop' }
 
 const grouped = (value, digits = 0) =>
@@ -38,42 +34,38 @@ export function judged({ target }) {
   const met = least !== undefined ? value >= least : value <= most
   const bound = least !== undefined ? 'at least' : 'at most'
   const limit = unit ? amount(least ?? most, unit) : `${least ?? most}x`
-  const beside = FLOORS[against] ? ` ${FLOORS[against]}` : ''
-  return { text: `${bound} ${limit}${beside}`, got: unit ? '' : times(value), met }
+  const beside = target.beside ?? FLOORS[against]
+  const text = `${bound} ${limit}${beside ? ` ${beside}` : ''}`
+  return { text, got: unit ? '' : times(value), met }
 }
 
-function cells(result) {
+/** The parts of a row; `ratios` to the peers, in the order of the columns. */
+function partsOf(result, columns) {
   const { text, got, met } = judged(result)
   const floor = Object.keys(FLOORS).find((key) => result.values[key] !== undefined)
-  const against = result.target?.against
-  return [
-    `${result.title}, ${sessionsText(result.sessions)}`,
-    ...COLUMNS.map(([name]) => amount(result.values[name], result.unit)),
-    floor ? `${FLOORS[floor]} ${amount(result.values[floor], result.unit)}` : '-',
-    times(result.ratios.memory),
-    times(result.ratios.memorystore),
-    text && FLOORS[against] ? `${text}: ${got}` : text,
-    met === undefined ? '' : met ? 'met' : 'MISSED',
-  ]
+  const floored = result.target?.beside ?? FLOORS[result.target?.against]
+  return {
+    name: `${result.title}, ${sessionsText(result.sessions)}`,
+    values: columns.map(([name]) => amount(result.values[name], result.unit)),
+    floor: floor ? `${FLOORS[floor]} ${amount(result.values[floor], result.unit)}` : '-',
+    ratios: columns.slice(1).map(([name]) => result.ratios[name]),
+    target: text && floored ? `${text}: ${got}` : text,
+    met,
+  }
 }
 
-const HEAD = [
-  'Median',
-  ...COLUMNS.map(([, label]) => label),
-  'Floor',
-  'to MemoryStore',
-  'to memorystore',
-  'Target',
-  '',
-]
+const headOf = (columns) => columns.map(([, label]) => label)
+const ratioHeadOf = (columns) => columns.slice(1).map(([, label]) => `to ${label}`)
 
-function table(head, rows) {
+/** `texts`: how many columns at the end are text. */
+function table(head, rows, texts = 0) {
   const lines = [head, ...rows]
   const widths = head.map((_, i) => Math.max(...lines.map((line) => line[i].length)))
+  const isText = (i) => i === 0 || i >= head.length - texts
   return lines
     .map((line) =>
       line
-        .map((cell, i) => (i === 0 || i >= 7 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+        .map((cell, i) => (isText(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
         .join('  ')
         .trimEnd(),
     )
@@ -85,40 +77,46 @@ large or too small by chance; of this run, only the CPU ratios say something. Ru
 machine is quiet.`
 
 /** What runs on one thread without a pause takes as much CPU as time, unless it has to wait. */
-function isDisturbed(timed) {
+function isDisturbed(timed, columns) {
   const waiting = timed.filter(({ mainThread, cpu }) =>
-    COLUMNS.some(([name]) => mainThread[name] > cpu[name] * 1.15),
+    columns.some(([name]) => mainThread[name] > cpu[name] * 1.15),
   )
   return waiting.length * 3 > timed.length
 }
 
-export function terminal(results, machine) {
-  const parts = [machine, table(HEAD, results.map(cells))]
+export function terminal(results, { title, columns }) {
+  const head = ['Median', ...headOf(columns), 'Floor', ...ratioHeadOf(columns), 'Target', '']
+  const rows = results.map((result) => {
+    const { name, values, floor, ratios, target, met } = partsOf(result, columns)
+    const mark = met === undefined ? '' : met ? 'met' : 'MISSED'
+    return [name, ...values, floor, ...ratios.map(times), target, mark]
+  })
+  const parts = [title, table(head, rows, 2)]
   const timed = results.filter((result) => result.mainThread)
   if (timed.length) {
-    const names = [...COLUMNS, ['noop', FLOORS.noop]]
+    const extra = timed.some(({ mainThread }) => mainThread.noop !== undefined)
+    const names = extra ? [...columns, ['noop', FLOORS.noop]] : columns
     parts.push(
       'Main-thread time per operation (event-loop utilisation) / CPU of all threads',
       table(
-        ['', ...names.map(([, label]) => label), 'CPU to MemoryStore'],
-        timed.map(({ title, sessions, mainThread, cpu, cpuRatio }) => [
-          `${title}, ${sessionsText(sessions)}`,
+        ['', ...names.map(([, label]) => label)],
+        timed.map(({ title: row, sessions, mainThread, cpu }) => [
+          `${row}, ${sessionsText(sessions)}`,
           ...names.map(([name]) => `${amount(mainThread[name])} / ${amount(cpu[name])}`),
-          times(cpuRatio),
         ]),
       ),
     )
-    if (isDisturbed(timed)) parts.push(DISTURBED)
+    if (isDisturbed(timed, columns)) parts.push(DISTURBED)
   }
   const delays = results.filter(({ runs }) => runs?.idle)
-  for (const { title, runs } of delays) {
+  for (const { title: row, runs } of delays) {
     parts.push(
-      `${title.replace(', p99.9', '')} (the median run; a timer of 1 ms never shows less)`,
+      `${row.replace(', p99.9', '')} (the median run; a timer of 1 ms never shows less)`,
       table(
         ['', 'p50', 'p99', 'p99.9', 'max', 'time', 'CPU'],
         Object.entries(runs).map(([name, list]) => {
           const run = [...list].sort((a, b) => a.p999 - b.p999)[list.length >> 1]
-          const label = FLOORS[name] ?? COLUMNS.find(([key]) => key === name)[1]
+          const label = FLOORS[name] ?? columns.find(([key]) => key === name)[1]
           return [
             `${label}${run.left === undefined ? '' : `, ${grouped(run.left)} not removed`}`,
             ...[run.p50, run.p99, run.p999, run.max].map((ms) => amount(ms, 'ms')),
@@ -135,28 +133,26 @@ export function terminal(results, machine) {
   return parts.join('\n\n')
 }
 
-const mark = ({ met }) => (met === undefined ? '' : met ? 'met' : '**missed**')
-
 /** The rows that have a peer, for the README. */
-export function markdown(results, machine) {
-  const head = ['', ...COLUMNS.map(([, label]) => label), 'to MemoryStore', 'to memorystore']
+export function markdown(results, { columns }, machine) {
+  const head = ['', ...headOf(columns), ...ratioHeadOf(columns)]
+  const bold = (ratio) => (ratio < 1 ? `**${times(ratio)}**` : times(ratio))
   const rows = results
     .filter(({ ratios }) => Object.keys(ratios).length > 0)
     .map((result) => {
-      const all = cells(result)
-      const bold = (ratio, text) => (ratio < 1 ? `**${text}**` : text)
-      const { memory, memorystore } = result.ratios
-      return [all[0], ...all.slice(1, 4), bold(memory, all[5]), bold(memorystore, all[6])]
+      const { name, values, ratios } = partsOf(result, columns)
+      return [name, ...values, ...ratios.map(bold)]
     })
   return markdownTable(head, rows, machine)
 }
 
 /** Every row with its target, for docs/benchmark.md. */
-export function wholeMarkdown(results, machine) {
-  const head = ['', ...COLUMNS.map(([, label]) => label), 'Floor', 'to MemoryStore', 'Target', '']
+export function wholeMarkdown(results, { columns }, machine) {
+  const head = ['', ...headOf(columns), 'Floor', ...ratioHeadOf(columns), 'Target', '']
   const rows = results.map((result) => {
-    const all = cells(result)
-    return [...all.slice(0, 6), all[7], mark(judged(result))]
+    const { name, values, floor, ratios, target, met } = partsOf(result, columns)
+    const mark = met === undefined ? '' : met ? 'met' : '**missed**'
+    return [name, ...values, floor, ...ratios.map(times), target, mark]
   })
   return markdownTable(head, rows, machine)
 }

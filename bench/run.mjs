@@ -1,24 +1,26 @@
 // Runs the benchmark: reads the flags, runs the groups, prints and keeps the results.
-// A new group (another backend beside its peers) is one more line in GROUPS.
+// A new group (another backend beside its peers) is one more line in GROUPS. A group exports `title`,
+// `columns` (contenders with their labels, ours first), `sizes`, `parts`, and, where it needs a server,
+// `prepare(size, say)`, which resolves a function that ends it, or nothing where it cannot be had.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform } from 'node:os'
 import { parseArgs } from 'node:util'
-import * as express from './groups/express.mjs'
 import * as memory from './groups/memory.mjs'
+import * as redis from './groups/redis.mjs'
 import { markdown, terminal, wholeMarkdown } from './report.mjs'
 import { svg } from './svg.mjs'
 
-const GROUPS = { memory, express }
+const GROUPS = { memory, redis }
 
 const USAGE = `npm run bench -- [flags]
   --quick      small and short: shows that the benchmark works, not how fast anything is
   --only NAME  one group, part or row (may be repeated): ${Object.entries(GROUPS)
     .map(([name, { parts }]) => [name, ...Object.keys(parts)].join(', '))
     .join(', ')}, get, touch, walk, ...
-  --write      also writes docs/bench.svg and the tables in README.md and docs/benchmark.md`
+  --write      also writes docs/bench.svg and the tables in README.md and docs/benchmark.md;
+               with --only, the tables of the groups that are named`
 
 const root = new URL('../', import.meta.url)
-const results = []
 
 function flags() {
   try {
@@ -34,8 +36,8 @@ function flags() {
       console.log(USAGE)
       process.exit()
     }
-    if (values.write && (values.quick || values.only.length)) {
-      throw new Error('--write needs a whole run: without --quick and --only')
+    if (values.write && (values.quick || values.only.some((name) => !(name in GROUPS)))) {
+      throw new Error('--write needs whole groups: without --quick, and --only with groups alone')
     }
     return values
   } catch (error) {
@@ -50,52 +52,63 @@ function say(text, keep = false) {
   else if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
 }
 
-function write() {
-  writeFileSync(new URL('docs/bench.svg', root), svg(results, machine))
-  fill('README.md', markdown(results, machine))
-  fill('docs/benchmark.md', wholeMarkdown(results, machine))
-  console.log('\nwritten: docs/bench.svg, and the tables in README.md and docs/benchmark.md')
-}
-
-/** Puts a table between the two marks that a page has for it. */
-function fill(page, table) {
+/** Puts a table between the two marks that a page may have for it. */
+function fill(page, name, table) {
   const file = new URL(page, root)
   const text = readFileSync(file, 'utf8')
-  const pattern = /(<!-- bench:start -->\n)[\s\S]*?(<!-- bench:end -->)/
-  if (!pattern.test(text))
-    throw new Error(`${page} has no <!-- bench:start --> and <!-- bench:end -->`)
-  writeFileSync(
-    file,
-    text.replace(pattern, (_, start, end) => `${start}${table}\n${end}`),
-  )
+  const pattern = new RegExp(`(<!-- bench:${name} -->\\n)[\\s\\S]*?(<!-- bench:end -->)`)
+  const filled = text.replace(pattern, (_, start, end) => `${start}${table}\n${end}`)
+  if (filled !== text) writeFileSync(file, filled)
+}
+
+function write(name, group, results) {
+  if (group.draws) writeFileSync(new URL('docs/bench.svg', root), svg(results, machine))
+  fill('README.md', name, markdown(results, group, machine))
+  fill('docs/benchmark.md', name, wholeMarkdown(results, group, machine))
 }
 
 const { quick, only, write: publish } = flags()
 const machine = `Node ${process.version.slice(1)}, ${platform()} ${arch()}, ${cpus().length} CPUs (${cpus()[0]?.model.trim()})`
 const started = performance.now()
 
-for (const [groupName, group] of Object.entries(GROUPS)) {
+async function measure(name, group) {
   const size = quick ? group.sizes.quick : group.sizes.full
-  for (const [partName, part] of Object.entries(group.parts)) {
-    const wanted = (row) =>
-      !only.length || [groupName, partName, row].some((name) => only.includes(name))
-    results.push(...(await part(size, wanted, say)))
+  const wants = (part, row) => !only.length || [name, part, row].some((one) => only.includes(one))
+  const end = await group.prepare?.(size, say)
+  if (group.prepare && !end) return []
+  try {
+    const results = []
+    for (const [part, run] of Object.entries(group.parts)) {
+      results.push(...(await run(size, (row) => wants(part, row), say)))
+    }
+    return results
+  } finally {
+    await end?.()
   }
 }
-say('')
-if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
-if (!results.length) {
-  console.log('nothing was measured')
-  process.exit(only.length ? 2 : 0)
-}
 
-console.log(terminal(results, machine))
-console.log(`${((performance.now() - started) / 1000).toFixed(0)} s`)
 const folder = new URL('results/', import.meta.url)
 mkdirSync(folder, { recursive: true })
-const record = { date: new Date().toISOString(), machine, quick, only, results }
-const stamp = record.date.replace(/[:.]/g, '-')
-writeFileSync(new URL(`${stamp}.json`, folder), `${JSON.stringify(record, null, 2)}\n`)
-writeFileSync(new URL('bench.svg', folder), svg(results, machine))
-writeFileSync(new URL('bench.md', folder), `${markdown(results, machine)}\n`)
-if (publish) write()
+const stamp = new Date().toISOString().replace(/[:.]/g, '-')
+let measured = 0
+for (const [name, group] of Object.entries(GROUPS)) {
+  const rows = Object.keys(group.parts)
+  // A group that needs a server is not started for another's row.
+  if (only.length && group.prepare && ![name, ...rows].some((one) => only.includes(one))) continue
+  const results = await measure(name, group)
+  say('')
+  if (!results.length) continue
+  measured += results.length
+  console.log(`${terminal(results, group)}\n`)
+  const record = { date: new Date().toISOString(), machine, quick, only, results }
+  writeFileSync(new URL(`${stamp}-${name}.json`, folder), `${JSON.stringify(record, null, 2)}\n`)
+  if (publish) write(name, group, results)
+}
+console.log(
+  measured
+    ? `${machine}\n${((performance.now() - started) / 1000).toFixed(0)} s`
+    : 'nothing was measured',
+)
+if (!measured && only.length) process.exitCode = 2
+if (publish)
+  console.log('written: docs/bench.svg, and the tables in README.md and docs/benchmark.md')

@@ -84,6 +84,27 @@ export const contenders = {
   },
 }
 
+// On the server that the group `redis` has started, each under a prefix of its own.
+Object.assign(contenders, {
+  rustRedis: {
+    label: 'RustStore',
+    open: () => {
+      const { RustStore } = require('../index.js')
+      return new RustStore({ url: process.env.BENCH_REDIS_URL, prefix: 'rust:' })
+    },
+  },
+  redis5: { label: 'connect-redis, redis 5', open: () => connectRedis('redis5') },
+  redis6: { label: 'connect-redis, redis 6', open: () => connectRedis('redis6') },
+})
+
+async function connectRedis(name) {
+  const { RedisStore } = require('connect-redis')
+  const { createClient } = require(name)
+  const client = createClient({ url: process.env.BENCH_REDIS_URL })
+  await client.connect()
+  return new RedisStore({ client, prefix: `${name}:` })
+}
+
 function walkAll(store, visit) {
   return new Promise((resolve, reject) => {
     store.all((error, sessions) => {

@@ -7,13 +7,12 @@ const { RustStoreError, fromEngine } = require('./errors')
 const { Base, baseOf, setBase } = require('./base')
 const { KEEP, frozen, isCookieChanged, shownExpiry, wanted } = require('./expiry')
 const { toIso } = require('./iso')
+const { saveCookie } = require('./cookie')
 const { optionsText } = require('./options')
 const { Pending, Waiting } = require('./waiting')
 const {
   numbers,
   BASE,
-  CHANGED,
-  COOKIE_ONLY,
   DONE,
   EXPIRES,
   EXTRA,
@@ -225,43 +224,12 @@ class Engine {
     const base = baseOf(session, this.place, key)
     const rule = this.ask(session, base, this.ttl)
     if (base !== undefined && isCookieChanged(base, session, this.parse)) {
-      return this.saveCookie(key, session, base)
+      return saveCookie(this, key, session, base)
     }
     if (rule === KEEP) return undefined
     numbers[BASE] = base === undefined ? -1 : base.version
     const answer = native.touch(this.handle, key, base === undefined ? '' : base.text)
     return this.nothing(answer)
-  }
-
-  /** Saves the cookie of a session, and nothing else of it. */
-  saveCookie(key, session, base) {
-    if (this.waiting?.isBusy(key)) {
-      return this.waiting.behind(key, () => this.move(key, session))
-    }
-    const extra = numbers[EXTRA] + COOKIE_ONLY
-    const withCookie = ({ text }) => this.textOf({ ...this.parse(text), cookie: session.cookie })
-    const own = withCookie(base)
-    const write = (text, from) => {
-      numbers[EXTRA] = extra
-      return this.after(this.write(key, session, text, from, session.cookie), (status) => {
-        if (from !== base && (status === DONE || status === MERGED)) {
-          const { place, cookie } = baseOf(session, this.place, key)
-          setBase(session, new Base(place, key, own, 0, cookie, cookie?.expires))
-        }
-        return status === CHANGED ? retry() : undefined
-      })
-    }
-    // Text that is not JSON cannot be merged: the cookie goes into what the record is by now.
-    const retry = () => {
-      numbers[NOW] = Date.now()
-      return this.after(this.answerOf(native.get(this.handle, key)), (text) => {
-        if (text === undefined) return undefined
-        const now = { text, version: numbers[VERSION] }
-        this.ask(session, base, this.ttl)
-        return write(withCookie(now), now)
-      })
-    }
-    return write(own, base)
   }
 
   destroy(sid) {

@@ -1,6 +1,16 @@
 // The memory backend beside the stores that also keep sessions in the process.
 // Says what is measured and what is expected of it; measures nothing itself.
-import { median, once, pairedRatio, start, turned } from '../processes.mjs'
+import { interleave, median, once, pairedRatio, start } from '../processes.mjs'
+import { compareUnderExpress } from '../wrk.mjs'
+
+export const title = 'Memory backend, beside the stores that keep sessions in the process'
+export const columns = [
+  ['rust', 'RustStore'],
+  ['memory', 'MemoryStore'],
+  ['memorystore', 'memorystore'],
+]
+/** Its rows are those of the picture in the README. */
+export const draws = true
 
 const OURS = 'rust'
 const PEERS = ['memory', 'memorystore']
@@ -31,15 +41,17 @@ export const sizes = {
     ],
     million: 1_000_000,
     delay: { runs: 3, spreadMs: 2000, graceMs: 6000 },
+    express: { sessions: 10_000, warmUps: 1, pairs: 10, seconds: 3 },
   },
   quick: {
     populations: [{ count: 2_000, rounds: 3, operations: 2_000 }],
     million: 20_000,
     delay: { runs: 1, spreadMs: 200, graceMs: 1500 },
+    express: { sessions: 1_000, warmUps: 0, pairs: 1, seconds: 1 },
   },
 }
 
-export const parts = { speed, resident, delay }
+export const parts = { speed, resident, delay, express: underExpress }
 
 async function speed(size, wanted, say) {
   const results = []
@@ -53,7 +65,9 @@ async function speed(size, wanted, say) {
       for (const { row, ...rest } of plan) {
         say(`${row}, ${count.toLocaleString('en')} sessions`)
         const args = { row, count: operations, population: count }
-        const measured = await interleave(children, rounds, args)
+        const hasBare = BARE.some((bare) => bare.row === row)
+        const asked = names.filter((name) => name !== 'bare' || hasBare)
+        const measured = await interleave(children, asked, rounds, args)
         results.push(...speedResults({ row, ...rest }, count, measured))
       }
     } finally {
@@ -61,20 +75,6 @@ async function speed(size, wanted, say) {
     }
   }
   return results
-}
-
-/** Per contender one figure per round; the first round of each is the warm-up and not kept. */
-async function interleave(children, rounds, args) {
-  const hasBare = BARE.some(({ row }) => row === args.row)
-  const names = [...children.keys()].filter((name) => name !== 'bare' || hasBare)
-  const measured = Object.fromEntries(names.map((name) => [name, []]))
-  for (let round = -1; round < rounds; round++) {
-    for (const name of turned(names, round + 1)) {
-      const figure = await children.get(name).ask('round', { ...args, first: round < 0 })
-      if (round >= 0) measured[name].push(figure)
-    }
-  }
-  return measured
 }
 
 function speedResults(plan, sessions, measured) {
@@ -92,7 +92,6 @@ function speedResults(plan, sessions, measured) {
     mainThread: all('active'),
     cpu: all('cpu'),
     ratios: Object.fromEntries(PEERS.map((name) => [name, pairedRatio(times(name), times(OURS))])),
-    cpuRatio: pairedRatio(times('memory', 'cpu'), times(OURS, 'cpu')),
     target: plan.least && { against: plan.against, least: plan.least },
   }
   if (plan.least) result.target.value = result.ratios[plan.against]
@@ -195,4 +194,23 @@ async function delay(size, wanted, say) {
     })
   }
   return results
+}
+
+const EXPRESS = [
+  { id: 'expressRead', path: '/read', title: 'Express, request that reads: CPU', most: 1.05 },
+  { id: 'expressWrite', path: '/write', title: 'Express, request that writes: CPU' },
+]
+
+async function underExpress(size, wanted, say) {
+  const kinds = EXPRESS.filter(({ id }) => wanted(id))
+  const measured = await compareUnderExpress(['rust', 'noop', 'memory'], kinds, size.express, say)
+  return measured.map(({ kind: { id, title: row, most }, cpu }) => ({
+    id,
+    title: row,
+    sessions: size.express.sessions,
+    unit: 'us',
+    values: Object.fromEntries(Object.entries(cpu).map(([name, list]) => [name, median(list)])),
+    ratios: { memory: pairedRatio(cpu.memory, cpu.rust) },
+    target: most && { against: 'noop', most, value: pairedRatio(cpu.rust, cpu.noop) },
+  }))
 }

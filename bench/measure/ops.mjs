@@ -6,6 +6,7 @@ import { change, newSession, sessionText, sidOf } from '../session.mjs'
 
 /** Operations under way at once. MemoryStore answers by setImmediate: with one, it would be idle. */
 const IN_FLIGHT = 64
+let inFlight = IN_FLIGHT
 /** Sessions prepared, then timed, at a time: few, so that they are still in the CPU's cache, as in a request. */
 const BATCH = 192
 
@@ -24,7 +25,7 @@ export function fillBare(count) {
 }
 
 /**
- * Calls op(0) to op(count - 1), IN_FLIGHT at once; the next one starts when one has answered.
+ * Calls op(0) to op(count - 1), `inFlight` at once; the next one starts when one has answered.
  * A store that answers inside the call is called again from this loop, not from its own callback.
  */
 function run(count, op) {
@@ -41,7 +42,7 @@ function run(count, op) {
 
     function loop() {
       looping = true
-      while (pending < IN_FLIGHT && next < count) {
+      while (pending < inFlight && next < count) {
         pending++
         op(next++, done)
       }
@@ -227,11 +228,13 @@ export const bareRowNames = Object.keys(bareRows)
  * rounds before is collected first; of the whole heap, which takes a second where a million
  * sessions are on it, only before the `first`.
  */
-export async function round(store, { row, count, population, first }) {
+export async function round(store, args) {
+  const { row, count, population, first, concurrency = IN_FLIGHT, batch = BATCH } = args
   const clock = new Clock()
+  inFlight = concurrency
   globalThis.gc(first ? undefined : { type: 'minor' })
-  for (let left = count; left > 0; left -= BATCH) {
-    const indexes = pick(Math.min(BATCH, left), population)
+  for (let left = count; left > 0; left -= batch) {
+    const indexes = pick(Math.min(batch, left), population)
     if (store) await rows[row](store, clock, indexes)
     else await bareRows[row](clock, indexes)
   }

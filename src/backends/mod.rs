@@ -8,9 +8,10 @@ pub mod file;
 #[path = "file/absent.rs"]
 pub mod file;
 pub mod memory;
+pub mod redis;
 
 /// Every backend of this build.
-pub static REGISTRY: [Registration; 2] = [
+pub static REGISTRY: [Registration; 3] = [
     Registration {
         name: "memory",
         schemes: &["memory"],
@@ -23,13 +24,16 @@ pub static REGISTRY: [Registration; 2] = [
         name: "file",
         schemes: &["file"],
         default_ttl_s: DEFAULT_TTL_S,
-        options: &[
-            ("commandTimeout", Form::Millis),
-            ("durability", Form::Choice(&["full", "normal"])),
-            ("mapSize", Form::Count),
-            ("allowFuse", Form::Switch),
-        ],
+        options: file::OPTIONS,
         foreign_parameters: false,
         open: file::open,
+    },
+    Registration {
+        name: "redis",
+        schemes: redis::SCHEMES,
+        default_ttl_s: DEFAULT_TTL_S,
+        options: redis::OPTIONS,
+        foreign_parameters: false,
+        open: redis::open,
     },
 ];

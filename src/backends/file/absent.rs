@@ -5,8 +5,11 @@ use std::sync::Arc;
 use crate::{
     backend::Backend,
     error::{Error, Kind, Result},
-    options::Options,
+    options::{Form, Options},
 };
+
+/// The options of the backend that is not here.
+pub const OPTIONS: &[(&str, Form)] = &[];
 
 /// Refuses.
 pub fn open(_options: &Options) -> Result<Arc<dyn Backend>> {

@@ -34,7 +34,7 @@ use self::{
 use crate::{
     backend::{Answer, Backend, Count, Gauges, Inside, Listener, Page, Replaced, Touched, Written},
     error::{Error, Kind, Result},
-    options::Options,
+    options::{Form, Options},
     record::{Draft, Millis, Record, Seen, Touch},
 };
 
@@ -50,6 +50,13 @@ mod registry;
 mod seats;
 mod writer;
 
+/// The options of this backend.
+pub const OPTIONS: &[(&str, Form)] = &[
+    ("commandTimeout", Form::Millis),
+    ("durability", Form::Choice(&["full", "normal"])),
+    ("mapSize", Form::Count),
+    ("allowFuse", Form::Switch),
+];
 /// Bytes that sessions may take, unless `mapSize` says otherwise. Only what is used is on the disk.
 const DEFAULT_MAP_SIZE: usize = 16 << 30;
 /// Smallest `mapSize`: what a file with few sessions takes.

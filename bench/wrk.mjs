@@ -1,29 +1,19 @@
-// An Express app under wrk: CPU time of the server process per request, beside the same app on a
-// store that does nothing. Pairs are run back to back and compared pair by pair.
+// An Express app under wrk: what a request costs the server process, with one store beside the others.
+// Pairs are run back to back, to be compared pair by pair. Says nothing of what is expected.
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { cookieHeaders } from '../measure/http.mjs'
-import { median, pairedRatio, start, turned } from '../processes.mjs'
+import { cookieHeaders } from './measure/http.mjs'
+import { start, turned } from './processes.mjs'
 
-const CONTENDERS = ['rust', 'noop', 'memory']
 const CONNECTIONS = 16
 
-export const sizes = {
-  full: { sessions: 10_000, warmUps: 1, pairs: 10, seconds: 3 },
-  quick: { sessions: 1_000, warmUps: 0, pairs: 1, seconds: 1 },
-}
-
-const KINDS = [
-  { id: 'expressRead', path: '/read', title: 'Express, request that reads: CPU', most: 1.05 },
-  { id: 'expressWrite', path: '/write', title: 'Express, request that writes: CPU' },
-]
-
-export const parts = { express }
-
-async function express(size, wanted, say) {
-  const kinds = KINDS.filter(({ id }) => wanted(id))
+/**
+ * `kinds`: the paths that are asked for. Resolves for each `{ kind, cpu, mainThread }`: by contender,
+ * us a request in each pair, of the whole process and of its main thread.
+ */
+export async function compareUnderExpress(contenders, kinds, size, say) {
   if (!kinds.length) return []
   if (spawnSync('wrk', ['-v'], { stdio: 'ignore' }).error) {
     say('skipped: Express under wrk, because wrk is not installed (Debian, Homebrew: wrk)', true)
@@ -34,7 +24,7 @@ async function express(size, wanted, say) {
   writeFileSync(script, luaScript(cookieHeaders(size.sessions)))
   const servers = new Map()
   try {
-    for (const name of CONTENDERS) {
+    for (const name of contenders) {
       const server = start(name)
       servers.set(name, server)
       server.port = await server.ask('serve', { sessions: size.sessions })
@@ -59,30 +49,24 @@ end
 `
 }
 
-async function compare({ id, path, title, most }, servers, size, script, say) {
-  const measured = Object.fromEntries(CONTENDERS.map((name) => [name, []]))
+async function compare(kind, servers, size, script, say) {
+  const names = [...servers.keys()]
+  const cpu = Object.fromEntries(names.map((name) => [name, []]))
+  const mainThread = Object.fromEntries(names.map((name) => [name, []]))
   for (let pair = -size.warmUps; pair < size.pairs; pair++) {
-    say(pair < 0 ? `${title}: warm-up` : `${title}: pair ${pair + 1} of ${size.pairs}`)
-    for (const name of turned(CONTENDERS, pair + size.warmUps)) {
+    say(pair < 0 ? `${kind.title}: warm-up` : `${kind.title}: pair ${pair + 1} of ${size.pairs}`)
+    for (const name of turned(names, pair + size.warmUps)) {
       const server = servers.get(name)
       const before = await server.ask('usage')
-      await wrk(`http://127.0.0.1:${server.port}${path}`, size.seconds, script)
+      await wrk(`http://127.0.0.1:${server.port}${kind.path}`, size.seconds, script)
       const after = await server.ask('usage')
       const requests = after.requests - before.requests
-      if (pair >= 0) measured[name].push((after.cpuUs - before.cpuUs) / requests)
+      if (pair < 0) continue
+      cpu[name].push((after.cpuUs - before.cpuUs) / requests)
+      mainThread[name].push((after.mainUs - before.mainUs) / requests)
     }
   }
-  const value = pairedRatio(measured.rust, measured.noop)
-  return {
-    id,
-    title,
-    sessions: size.sessions,
-    unit: 'us',
-    values: Object.fromEntries(CONTENDERS.map((name) => [name, median(measured[name])])),
-    ratios: { memory: pairedRatio(measured.memory, measured.rust) },
-    runs: measured,
-    target: most && { against: 'noop', most, value },
-  }
+  return { kind, cpu, mainThread }
 }
 
 function wrk(url, seconds, script) {

@@ -1,0 +1,202 @@
+// The Redis backend beside connect-redis, on one server that is started for it.
+// Says what is measured and what is expected of it; measures nothing itself.
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { interleave, median, pairedRatio, start } from '../processes.mjs'
+import { compareUnderExpress } from '../wrk.mjs'
+
+export const title = 'Redis backend, beside connect-redis on the same server'
+export const columns = [
+  ['rustRedis', 'RustStore'],
+  ['redis5', 'connect-redis, redis 5'],
+  ['redis6', 'connect-redis, redis 6'],
+]
+
+const [OURS, ...PEERS] = columns.map(([name]) => name)
+const OTHER = { redis5: 'redis 5', redis6: 'redis 6' }
+
+/**
+ * `part` is what is compared: `wall`, the time of an operation with so many in flight, or `active`, the
+ * time of the main thread. `least`: times as fast as the peer; `most`: times its time.
+ */
+const SPEED = [
+  { row: 'get', concurrency: 256, against: { redis5: { least: 1.25 } } },
+  { row: 'setNew', concurrency: 256, against: { redis5: { least: 1.1 } } },
+  { row: 'touch', concurrency: 256, against: { redis5: { least: 1.5 } } },
+  { row: 'requestWrite', concurrency: 256, against: { redis5: { least: 0.9 } } },
+  { row: 'get', concurrency: 64, against: { redis6: { least: 2.5 } }, main: 0.8 },
+  { row: 'setNew', concurrency: 64, against: { redis6: { least: 1.8 } }, main: 0.8 },
+  { row: 'touch', concurrency: 64, against: { redis6: { least: 2.5 } }, main: 0.5 },
+  { row: 'requestWrite', concurrency: 64, against: { redis5: { least: 0.9 } } },
+  { row: 'get', concurrency: 16 },
+  { row: 'setNew', concurrency: 16 },
+  { row: 'touch', concurrency: 16 },
+  { row: 'get', concurrency: 1, against: { redis5: { most: 1.15 } } },
+  { row: 'touch', concurrency: 1, against: { redis5: { most: 1.15 } } },
+  { row: 'setBase', concurrency: 1, against: { redis5: { most: 1.3 } } },
+]
+
+const TITLES = {
+  get: 'get',
+  setNew: 'set without a base',
+  setBase: 'save with its base',
+  touch: 'touch',
+  requestWrite: 'get, change, save with its base',
+}
+
+export const sizes = {
+  full: {
+    population: 10_000,
+    rounds: 9,
+    operations: { 1: 2_000, 16: 10_000, 64: 20_000, 256: 40_000 },
+    express: { sessions: 10_000, warmUps: 1, pairs: 10, seconds: 3 },
+  },
+  quick: {
+    population: 1_000,
+    rounds: 1,
+    operations: { 1: 200, 16: 500, 64: 1_000, 256: 1_000 },
+    express: { sessions: 1_000, warmUps: 0, pairs: 1, seconds: 1 },
+  },
+}
+
+export const parts = { redisSpeed: speed, redisExpress: underExpress }
+
+/** Starts a server of its own on a free port; nothing where there is no redis-server. */
+export async function prepare(_size, say) {
+  if (spawnSync('redis-server', ['--version'], { stdio: 'ignore' }).error) {
+    say('skipped: Redis, because redis-server is not installed (Debian: redis-server)', true)
+    return undefined
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'rust-session-store-bench-'))
+  const port = await freePort()
+  const args = [
+    '--port',
+    port,
+    '--bind',
+    '127.0.0.1',
+    '--dir',
+    folder,
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+  ]
+  const server = spawn('redis-server', args.map(String), { stdio: 'ignore' })
+  process.env.BENCH_REDIS_URL = `redis://127.0.0.1:${port}`
+  await listening(port)
+  return () => {
+    server.kill('SIGKILL')
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address()
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+async function listening(port) {
+  for (let tries = 0; tries < 200; tries++) {
+    const ok = await new Promise((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () =>
+        resolve(false),
+      )
+      socket.unref()
+    })
+    if (ok) return
+    await sleep(25)
+  }
+  throw new Error('redis-server does not listen')
+}
+
+async function speed({ population, rounds, operations }, wanted, say) {
+  const plan = SPEED.filter(({ row }) => wanted(row))
+  if (!plan.length) return []
+  const names = [OURS, ...PEERS]
+  const children = new Map(names.map((name) => [name, start(name)]))
+  const results = []
+  try {
+    say('filling')
+    for (const name of names) await children.get(name).ask('fill', { count: population })
+    for (const { row, concurrency, against = {}, main } of plan) {
+      say(`${row}, ${concurrency} in flight`)
+      const count = operations[concurrency]
+      // Many times as many as are in flight, so that filling and emptying the pipe is little of it.
+      const batch = Math.min(count, concurrency * 16)
+      const args = { row, count, population, concurrency, batch }
+      const measured = await interleave(children, names, rounds, args)
+      results.push(...resultsOf({ row, concurrency, against, main, population }, measured))
+    }
+  } finally {
+    for (const child of children.values()) child.stop()
+  }
+  return results
+}
+
+function resultsOf({ row, concurrency, against, main, population }, measured) {
+  const of = (name, part) => measured[name].map((figure) => figure[part])
+  const all = (part) =>
+    Object.fromEntries(Object.keys(measured).map((name) => [name, median(of(name, part))]))
+  const [[peer, bounds] = []] = Object.entries(against)
+  const ratio = (name, part) => pairedRatio(of(name, part), of(OURS, part))
+  const result = (part, name, target) => ({
+    id: row,
+    title: `${name}, ${concurrency} in flight`,
+    sessions: population,
+    unit: 'ns',
+    values: all(part),
+    ratios: Object.fromEntries(PEERS.map((one) => [one, ratio(one, part)])),
+    target,
+  })
+  const target = peer && {
+    ...bounds,
+    beside: OTHER[peer],
+    value: bounds.most ? 1 / ratio(peer, 'wall') : ratio(peer, 'wall'),
+  }
+  const results = [
+    { ...result('wall', TITLES[row], target), mainThread: all('active'), cpu: all('cpu') },
+  ]
+  if (main) {
+    const value = 1 / ratio('redis5', 'active')
+    const bound = { most: main, beside: `the time of ${OTHER.redis5}`, value }
+    results.push(result('active', `main thread: ${TITLES[row]}`, bound))
+  }
+  return results
+}
+
+const EXPRESS = [
+  { id: 'redisRead', path: '/read', title: 'Express, request that reads' },
+  { id: 'redisWrite', path: '/write', title: 'Express, request that writes' },
+]
+
+async function underExpress({ express }, wanted, say) {
+  const kinds = EXPRESS.filter(({ id }) => wanted(id))
+  const measured = await compareUnderExpress([OURS, ...PEERS], kinds, express, say)
+  const row = (kind, what, figures, most) => ({
+    id: kind.id,
+    title: `${kind.title}: ${what}`,
+    sessions: express.sessions,
+    unit: 'us',
+    values: Object.fromEntries(Object.entries(figures).map(([name, list]) => [name, median(list)])),
+    ratios: Object.fromEntries(
+      PEERS.map((name) => [name, pairedRatio(figures[name], figures[OURS])]),
+    ),
+    target: {
+      most,
+      beside: OTHER.redis5,
+      value: pairedRatio(figures[OURS], figures.redis5),
+    },
+  })
+  return measured.flatMap(({ kind, cpu, mainThread }) => [
+    row(kind, 'main thread', mainThread, 1),
+    row(kind, 'CPU', cpu, 1.2),
+  ])
+}

@@ -1,0 +1,45 @@
+// Saving the cookie of a session, and nothing else of it: what a touch does where the app has changed
+// more of the cookie than its expiry. Knows the engine's operations, and no callback.
+'use strict'
+
+const native = require('./native')
+const { Base, baseOf, setBase } = require('./base')
+const { numbers, CHANGED, COOKIE_ONLY, DONE, EXTRA, MERGED, NOW, VERSION } = require('./numbers')
+
+/** After `engine.ask`. Returns as the engine's operations do. */
+function saveCookie(engine, key, session, base) {
+  if (engine.waiting?.isBusy(key)) {
+    return engine.waiting.behind(key, () => engine.move(key, session))
+  }
+  const extra = numbers[EXTRA] + COOKIE_ONLY
+  const withCookie = ({ text }) => engine.textOf({ ...engine.parse(text), cookie: session.cookie })
+  const own = withCookie(base)
+
+  function write(text, from) {
+    numbers[EXTRA] = extra
+    const writing = engine.write(key, session, text, from, session.cookie)
+    return engine.after(writing, (status) => {
+      if (status === CHANGED) return retry()
+      // What the others wrote is not in this object: its next save starts from its own text.
+      if (from !== base && (status === DONE || status === MERGED)) {
+        const { place, cookie } = baseOf(session, engine.place, key)
+        setBase(session, new Base(place, key, own, 0, cookie, cookie?.expires))
+      }
+    })
+  }
+
+  /** Text that is not JSON cannot be merged: the cookie goes into what the record is by now. */
+  function retry() {
+    numbers[NOW] = Date.now()
+    return engine.after(engine.answerOf(native.get(engine.handle, key)), (text) => {
+      if (text === undefined) return undefined
+      const now = { text, version: numbers[VERSION] }
+      engine.ask(session, base, engine.ttl)
+      return write(withCookie(now), now)
+    })
+  }
+
+  return write(own, base)
+}
+
+module.exports = { saveCookie }

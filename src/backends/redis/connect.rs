@@ -1,0 +1,185 @@
+//! Makes one connection to the server that a plan names. Knows sentinels; not who waits, and nothing of
+//! trying again.
+
+use std::{path::Path, time::Duration};
+
+use redis::{
+    AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, Value,
+    aio::MultiplexedConnection,
+};
+use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+use super::{
+    address::{Login, Node, Place, Plan},
+    failure::Failure,
+};
+use crate::error::Kind;
+
+/// How long one of several sentinels may take before the next is asked.
+const SENTINEL_PATIENCE: Duration = Duration::from_millis(500);
+/// Batches that may wait to be written. Above it their order is no longer certain, so it is more than a
+/// process can have under way within a deadline.
+const QUEUE: usize = 1 << 16;
+
+/// A connection, and the task that reads and writes for it: it ends when the connection does.
+pub struct Connected {
+    pub commands: MultiplexedConnection,
+    pub driver: Driver,
+}
+
+/// Ends the task when dropped.
+pub struct Driver(pub JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Connects to the server that has the records, logs in and chooses the database.
+pub async fn connect(plan: &Plan) -> Result<Connected, Failure> {
+    match &plan.place {
+        Place::Single(node) => tcp(plan, node, &plan.login, plan.db).await,
+        Place::Unix(path) => unix(path, &plan.login, plan.db).await,
+        Place::Sentinel { sentinels, name, login } => {
+            let master = master(plan, sentinels, name, login).await?;
+            let mut connected = tcp(plan, &master, &plan.login, plan.db).await?;
+            check_role(&mut connected).await?;
+            Ok(connected)
+        }
+        Place::Cluster(_) => Err(Failure::new(Kind::Unsupported, "not a single server")),
+    }
+}
+
+/// Asks one sentinel after the other.
+async fn master(
+    plan: &Plan,
+    sentinels: &[Node],
+    name: &str,
+    login: &Login,
+) -> Result<Node, Failure> {
+    let mut ask = redis::cmd("SENTINEL");
+    ask.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+    let mut last = Failure::new(Kind::Unavailable, "no sentinel answers; it is tried again");
+    for sentinel in sentinels {
+        let answer = timeout(SENTINEL_PATIENCE, async {
+            let mut connected = tcp(plan, sentinel, login, 0).await?;
+            ask_one(&mut connected, &ask).await
+        });
+        match answer.await {
+            Ok(Ok(Value::Array(parts))) => {
+                let parts = redis::from_redis_value::<(String, u16)>(Value::Array(parts));
+                if let Ok((host, port)) = parts {
+                    return Ok(Node { host, port });
+                }
+            }
+            Ok(Ok(_)) => {
+                last = Failure::new(
+                    Kind::Unavailable,
+                    "the sentinels know no master of the name in \"url\"; it is tried again",
+                );
+            }
+            Ok(Err(failure)) if failure.kind() == Kind::Auth => {
+                last = Failure::new(
+                    Kind::Auth,
+                    "the sentinels refuse the login; check \"sentinelUsername\" and \"sentinelPassword\"",
+                );
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+    Err(last)
+}
+
+/// A sentinel may name a server that is a replica by now.
+async fn check_role(connected: &mut Connected) -> Result<(), Failure> {
+    let role = match ask_one(connected, &redis::cmd("ROLE")).await {
+        Ok(Value::Array(parts)) => parts.into_iter().next(),
+        // Where the user may not ask, READONLY will tell.
+        Err(failure) if failure.is_forbidden("role") => return Ok(()),
+        Ok(_) => None,
+        Err(failure) => return Err(failure),
+    };
+    match role {
+        Some(Value::BulkString(role)) if role == b"master" => Ok(()),
+        _ => Err(Failure::new(
+            Kind::Unavailable,
+            "the server that the sentinels name is no master yet; it is tried again",
+        )),
+    }
+}
+
+async fn ask_one(connected: &mut Connected, command: &Cmd) -> Result<Value, Failure> {
+    match connected.commands.send_packed_command(command).await? {
+        Value::ServerError(error) => Err(error.into()),
+        value => Ok(value),
+    }
+}
+
+async fn tcp(plan: &Plan, node: &Node, login: &Login, db: i64) -> Result<Connected, Failure> {
+    let stream = TcpStream::connect((node.host.as_str(), node.port)).await.map_err(not_reached)?;
+    let _ = stream.set_nodelay(true);
+    // An idle connection that was cut without a word is noticed, and costs the server no command.
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(10))
+        .with_interval(Duration::from_secs(3));
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+    let Some(tls) = &plan.tls else { return start(stream, login, db).await };
+    let name = ServerName::try_from(node.host.clone()).map_err(|_| {
+        Failure::new(Kind::Config, "the host in \"url\" is no name that TLS can check")
+    })?;
+    let stream = TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(|error| {
+        let message = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(_) => "TLS: the server's certificate or offer was not accepted, or it refused ours; check \"tlsCa\", \"tlsCert\" and \"tlsKey\"",
+            None => "TLS: the server ended the connection; is it a TLS port?",
+        };
+        Failure::io(message, error)
+    })?;
+    start(stream, login, db).await
+}
+
+#[cfg(unix)]
+async fn unix(path: &Path, login: &Login, db: i64) -> Result<Connected, Failure> {
+    let stream = tokio::net::UnixStream::connect(path).await.map_err(not_reached)?;
+    start(stream, login, db).await
+}
+
+#[cfg(not(unix))]
+async fn unix(_: &Path, _: &Login, _: i64) -> Result<Connected, Failure> {
+    Err(Failure::new(Kind::Unsupported, "redis+unix: works on Unix only"))
+}
+
+fn not_reached(error: std::io::Error) -> Failure {
+    Failure::io("the server cannot be reached; it is tried again", error)
+}
+
+/// Logs in and starts the task. RESP2: it needs no handshake, and every server speaks it.
+async fn start<S>(stream: S, login: &Login, db: i64) -> Result<Connected, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut info = RedisConnectionInfo::default()
+        .set_db(db)
+        .set_protocol(ProtocolVersion::RESP2)
+        .set_lib_name("rust-session-store", env!("CARGO_PKG_VERSION"));
+    if let Some(username) = &login.username {
+        info = info.set_username(username);
+    }
+    if let Some(password) = &login.password {
+        info = info.set_password(password);
+    }
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(QUEUE);
+    let (commands, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await?;
+    Ok(Connected { commands, driver: Driver(tokio::spawn(driver)) })
+}

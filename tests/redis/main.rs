@@ -1,0 +1,6 @@
+//! The Redis backend against real servers. The rules that every backend keeps are in
+//! `__test__/conformance`; here is what is Redis's own, and what can only be seen from beneath.
+
+mod client;
+mod records;
+mod server;
