@@ -56,11 +56,14 @@ pub fn path_of(place: &str) -> Result<PathBuf> {
 }
 
 impl Folder {
-    /// Makes the folder if it is not there, and checks it.
-    pub fn prepare(path: &Path, allow_fuse: bool) -> Result<Folder> {
-        match DirBuilder::new().recursive(true).mode(0o700).create(path) {
-            Ok(()) => {}
-            Err(error) => return Err(refused(path, "cannot be made", error)),
+    /// Makes the folder if it is not there, where `create` says so, and checks it.
+    pub fn prepare(path: &Path, create: bool, allow_fuse: bool) -> Result<Folder> {
+        if create {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(|error| refused(path, "cannot be made", error))?;
         }
         let full = path.canonicalize().map_err(|error| refused(path, "cannot be found", error))?;
         let stat = fs::metadata(&full).map_err(|error| refused(path, "cannot be read", error))?;
@@ -134,6 +137,7 @@ pub fn refused(path: &Path, what: &str, error: io::Error) -> Error {
             "this process is not allowed to: check its user and the folder's permissions".to_owned()
         }
         io::ErrorKind::ReadOnlyFilesystem => "it is on a disk that is mounted read-only".to_owned(),
+        io::ErrorKind::NotFound => "there is no such folder".to_owned(),
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             "it, or a part of its path, is a file".to_owned()
         }

@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 use self::{
     change::{Change, Move, Outcome, Save},
     failure::Failure,
+    folder::Folder,
     layout::{Key, MAX_SID_BYTES},
     lmdb::{Durability, Settings},
     look::Seeing,
@@ -56,6 +57,7 @@ pub const OPTIONS: &[(&str, Form)] = &[
     ("durability", Form::Choice(&["full", "normal"])),
     ("mapSize", Form::Count),
     ("allowFuse", Form::Switch),
+    ("create", Form::Switch),
 ];
 /// Bytes that sessions may take, unless `mapSize` says otherwise. Only what is used is on the disk.
 const DEFAULT_MAP_SIZE: usize = 16 << 30;
@@ -89,8 +91,12 @@ pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
         _ => Durability::Full,
     };
     let settings = Settings { durability, map_size };
-    let allow_fuse = options.switch("allowFuse").unwrap_or(false);
-    let shared = registry::open(&folder::path_of(&options.place)?, settings, allow_fuse)?;
+    let folder = Folder::prepare(
+        &folder::path_of(&options.place)?,
+        options.switch("create").unwrap_or(true),
+        options.switch("allowFuse").unwrap_or(false),
+    )?;
+    let shared = registry::open(folder, settings)?;
     let prefix = options.prefix.as_deref().unwrap_or("");
     match shared.space(prefix) {
         Ok(space) => Ok(Arc::new(File {

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, LazyLock,
         atomic::{
@@ -119,8 +119,7 @@ impl Shared {
 }
 
 /// Opens a folder, or joins those who have it open.
-pub fn open(path: &Path, settings: Settings, allow_fuse: bool) -> Result<Arc<Shared>> {
-    let folder = Folder::prepare(path, allow_fuse)?;
+pub fn open(folder: Folder, settings: Settings) -> Result<Arc<Shared>> {
     let mut open = OPEN.lock();
     if let Some((shared, stores)) = open.get_mut(&folder.id) {
         if shared.settings != settings {
