@@ -2,7 +2,6 @@
 // logic, and no knowledge of any one backend.
 'use strict'
 
-const { AsyncResource } = require('node:async_hooks')
 const { EventEmitter } = require('node:events')
 const { performance } = require('node:perf_hooks')
 const { RustStoreError } = require('./lib/errors')
@@ -235,24 +234,17 @@ function touch(store, sid, session, callback) {
   else if (callback) now(callback)
 }
 
-/** Answers when the operation does, in the caller's AsyncLocalStorage context. */
+/** Answers when the operation does. */
 function wait(store, operation, pending, callback) {
   const { engine, slow } = store[STATE]
-  const resource = callback && new AsyncResource('RustStore', MANUAL)
   const started = performance.now()
   pending.answer = (error, result) => {
     count(slow, operation, performance.now() - started)
     const told = error && engine.failure(error, operation)
-    if (resource === undefined) {
-      if (told) announce(store, 'error', told)
-      return
-    }
-    resource.runInAsyncScope(answer, undefined, callback, told, result)
-    resource.emitDestroy()
+    if (callback) answer(callback, told, operation === 'get' ? result : undefined)
+    else if (told) announce(store, 'error', told)
   }
 }
-
-const MANUAL = { requireManualDestroy: true }
 
 /** Answers one of many: an exception of one callback must not keep the others from being called. */
 function answer(callback, error, result) {

@@ -9,6 +9,7 @@
 //   open          opens a store on a fresh place
 //   again         opens a second store on the place of the first
 //   where         what another thread or process passes to `new RustStore()` for the same place
+//                 (what has a server keeps it running for them, too)
 //   cleanup       runs once, after the row's tests
 
 const fs = require('node:fs')
@@ -16,6 +17,7 @@ const os = require('node:os')
 const path = require('node:path')
 const { threadId } = require('node:worker_threads')
 const { RustStore } = require('..')
+const { startRedis } = require('./servers/redis.js')
 
 const timing = {
   get: 'inside',
@@ -43,10 +45,29 @@ const memory = {
   exactExpiry: true,
   // Prefixes that begin alike ('a' and 'ab') are kept apart too.
   exactPrefixes: true,
+  // A read sees what was asked for before it, also unacknowledged: of the whole 'process', or of the one
+  // 'store' object.
+  ordered: 'process',
+  // stats() knows bytes, expired and evicted; a server keeps them to itself.
+  gauges: true,
   // Seconds a session lives when nothing says otherwise.
   defaultTtl: 86_400,
   // Longest sid, in bytes of UTF-8.
   maxSidBytes: 65_535,
+}
+
+const later = { ...timing, get: 'later', set: 'later', touch: 'later' }
+
+const server = {
+  ...memory,
+  shared: true,
+  threads: true,
+  processes: true,
+  clock: 'server',
+  exactExpiry: false,
+  exactPrefixes: false,
+  gauges: false,
+  ordered: 'store',
 }
 
 const places = new WeakMap()
@@ -120,6 +141,49 @@ const rows = [
     async cleanup() {},
   },
 ]
+
+/**
+ * A row of stores on one server, told apart by prefixes. `start` resolves `{ url, end }`. Worker threads
+ * and child processes use the server of whoever started them.
+ */
+function serverRow(name, capabilities, start) {
+  const variable = `RUST_STORE_TEST ${name}`
+  let started
+  const running = async () => {
+    if (process.env[variable]) return process.env[variable]
+    started ??= start()
+    process.env[variable] = (await started).url
+    return process.env[variable]
+  }
+  const at = (url, place, options) => {
+    const prefix = `${place}${options?.prefix ?? ''}`
+    const store = new RustStore({ ...options, url, prefix })
+    places.set(store, { url, place, prefix })
+    return store
+  }
+  return {
+    name,
+    timing: later,
+    capabilities: { ...server, ...capabilities },
+    async open(options) {
+      const url = await running()
+      return at(url, `${process.pid}-${threadId}-${++opened}:`, options)
+    },
+    async again(store, options) {
+      const { url, place } = places.get(store)
+      return at(url, place, options)
+    },
+    where(store) {
+      const { url, prefix } = places.get(store)
+      return { url, prefix }
+    },
+    async cleanup() {
+      if (started) (await started).end()
+    },
+  }
+}
+
+rows.push(serverRow('redis (one server)', {}, startRedis))
 
 function rowNamed(name) {
   const row = rows.find((one) => one.name === name)

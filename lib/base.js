@@ -35,9 +35,11 @@ class Stamped extends Returned {
  * `text`, `version`: of the record; version 0 never equals a record's.
  * `expires` (ms, or NaN), `originalMaxAge`: of its cookie, as handed out.
  * `cookie`: the cookie object as handed out, which `createSession` replaces and leaves alone.
+ * `handed`: where `expires` is only as much as is known, the very value that was handed out: one of
+ * the same time that the app has set is a touch.
  */
 class Base {
-  constructor(place, sid, text, version, cookie, expires) {
+  constructor(place, sid, text, version, cookie, expires, handed) {
     this.place = place
     this.sid = sid
     this.text = text
@@ -47,6 +49,12 @@ class Base {
     const known = typeof cookie === 'object' && cookie !== null
     this.originalMaxAge = known ? cookie.originalMaxAge : undefined
     this.cookie = known ? cookie : undefined
+    this.handed = handed
+  }
+
+  /** Whether a cookie that tells the time `date` has its expiry as it was handed out. */
+  isExpiryOf(cookie, date) {
+    return date === this.expires && (this.handed === undefined || this.handed === cookie.expires)
   }
 }
 
@@ -62,7 +70,10 @@ function baseOf(session, place, sid) {
 /** Hands the base of one object on to one that was made from it. */
 function moveBase(from, to) {
   const base = Stamped.read(from)
-  if (base !== undefined) Stamped.write(to, base)
+  if (base === undefined) return
+  // express-session has put a Date in place of the text.
+  if (base.handed !== undefined) base.handed = to.cookie.expires
+  Stamped.write(to, base)
 }
 
 module.exports = { Base, baseOf, moveBase, setBase }

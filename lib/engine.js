@@ -9,7 +9,7 @@ const { KEEP, frozen, isCookieChanged, shownExpiry, wanted } = require('./expiry
 const { toIso } = require('./iso')
 const { saveCookie } = require('./cookie')
 const { optionsText } = require('./options')
-const { Pending, Waiting } = require('./waiting')
+const { ALL, Pending, Waiting } = require('./waiting')
 const {
   numbers,
   BASE,
@@ -53,8 +53,9 @@ class Engine {
     const serializer = options.serializer ?? JSON
     this.parse = (text) => serializer.parse(text)
     this.stringify = (session) => serializer.stringify(session)
+    this.isJson = serializer === JSON
     // With JSON, what `parse` would give back as no object is refused at once.
-    this.isText = serializer === JSON ? (text) => text[0] === '{' || text[0] === '[' : () => true
+    this.isText = this.isJson ? (text) => text[0] === '{' || text[0] === '[' : () => true
     this.hits = 0
     this.misses = 0
     this.corrupt = 0
@@ -113,14 +114,17 @@ class Engine {
     const cookie = session.cookie
     const told = typeof cookie?.expires === 'string'
     let shown = cookie?.expires
-    if (told) {
-      shown = Number.isNaN(expires) ? shownExpiry(cookie, Date.now()) : Math.abs(expires)
-      // Touched since the text was written.
-      if (expires < 0 || (Number.isNaN(expires) && shown !== Date.parse(cookie.expires))) {
-        cookie.expires = toIso(shown)
-      }
+    let handed
+    if (told && Number.isNaN(expires)) {
+      shown = shownExpiry(session, this.ttl, Date.now())
+      if (shown > Date.parse(cookie.expires)) cookie.expires = toIso(shown)
+      handed = cookie.expires
+    } else if (told) {
+      // Negative: touched since the text was written.
+      if (expires < 0) cookie.expires = toIso(-expires)
+      shown = Math.abs(expires)
     }
-    setBase(session, new Base(this.place, sid, text, version, cookie, shown))
+    setBase(session, new Base(this.place, sid, text, version, cookie, shown, handed))
     return session
   }
 
@@ -131,7 +135,15 @@ class Engine {
     if (this.waiting?.isBusy(key)) return this.setBehind(key, session, text)
     const base = baseOf(session, this.place, key)
     this.ask(session, base, this.ttl)
+    if (base !== undefined && !this.isJson && this.isOnlyCookie(session, text, base)) {
+      return saveCookie(this, key, session, base)
+    }
     return this.write(key, session, text, base, session.cookie)
+  }
+
+  /** Whether a session is what it was read as, but for its cookie: of text that cannot be merged. */
+  isOnlyCookie(session, text, base) {
+    return this.textOf({ ...this.parse(base.text), cookie: session.cookie }) === text
   }
 
   /** Saves what the session is now, from the base that the save before it will leave. */
@@ -267,7 +279,9 @@ class Engine {
   }
 
   clear() {
-    return this.nothing(native.clear(this.handle))
+    if (this.waiting?.isBusy(ALL)) return this.waiting.behind(ALL, () => this.clear())
+    // A save that follows it must not be met by a later step of it.
+    return this.nothing(native.clear(this.handle), ALL)
   }
 
   ping() {

@@ -65,7 +65,7 @@ function wanted(session, ttl, base, now) {
   const expires = clamp(told ? date : now + ttl)
   let rule = LATER
   if (base === undefined || isMaxAgeMoved(base.originalMaxAge, cookie?.originalMaxAge)) rule = SET
-  else if (told && date === base.expires) rule = KEEP
+  else if (told && base.isExpiryOf(cookie, date)) rule = KEEP
   // Moved into the past. One that was moved ahead, and that time has overtaken, was not.
   else if (told && date <= now && date < base.expires) rule = SET
   return { expires, moved: false, rule }
@@ -93,12 +93,19 @@ function frozen(session, ttl) {
 
 /**
  * The expiry to show for a record of which only the text is known. A touch may have moved it since:
- * then by what express-session moves it by, so that what is shown is never before the real one.
+ * then by what express-session moves it by, or by the `ttl` function, so that what is shown is never
+ * before the real one.
  */
-function shownExpiry(cookie, now) {
-  const told = Date.parse(cookie.expires)
-  const { originalMaxAge } = cookie
-  return typeof originalMaxAge === 'number' ? Math.max(told, clamp(now + originalMaxAge)) : told
+function shownExpiry(session, ttl, now) {
+  const { expires, originalMaxAge } = session.cookie
+  let shown = Date.parse(expires)
+  if (typeof originalMaxAge === 'number') shown = Math.max(shown, now + originalMaxAge)
+  try {
+    if (typeof ttl === 'function') shown = Math.max(shown, now + ttlMs(ttl, session))
+  } catch {
+    // A function that fails is told to whoever saves.
+  }
+  return clamp(shown)
 }
 
 /** Whether the app changed more of the cookie than its expiry since it was handed out. */

@@ -2,6 +2,7 @@
 // that each ends once and inside its deadline. Knows nothing of sessions, or of who is answered.
 'use strict'
 
+const { AsyncResource } = require('node:async_hooks')
 const { performance } = require('node:perf_hooks')
 // From the module and now: see answer.js.
 const { clearTimeout, setImmediate, setTimeout } = require('node:timers')
@@ -12,13 +13,24 @@ const { ID, numbers } = require('./numbers')
 // Operations after which a turn that goes on and on is sent as far as it has come.
 const MANY = 256
 
-/** An operation that waits. Whoever started it sets `answer(error, result)` before its turn ends. */
-class Pending {
+/** The key of an operation that all others come after. */
+const ALL = Symbol('all')
+
+const MANUAL = { requireManualDestroy: true }
+
+/**
+ * An operation that waits, in the AsyncLocalStorage context of the call. Whoever made the call sets
+ * `answer(error, result)`, which does not throw, before its turn ends.
+ */
+class Pending extends AsyncResource {
   /** `go`: goes on with the engine's answer, to a result or to another Pending. */
   constructor(go, key, deadline) {
+    super('RustStore', MANUAL)
     this.go = go
     // The sid whose later operations wait for this one.
     this.key = key
+    // The sid that it waits for itself.
+    this.behind = undefined
     // By performance.now().
     this.deadline = deadline
     this.id = 0
@@ -57,7 +69,7 @@ class Waiting {
 
   /** Whether operations on this sid have to wait for one before them. */
   isBusy(key) {
-    return this.#busy.size !== 0 && this.#busy.has(key)
+    return this.#busy.size !== 0 && (this.#busy.has(key) || this.#busy.has(ALL))
   }
 
   /** What the engine has just begun. With a `key`, later operations on that sid come after it. */
@@ -73,9 +85,14 @@ class Waiting {
   behind(key, begin) {
     this.#schedule()
     const pending = new Pending(begin, undefined, this.#deadline)
+    pending.behind = key
     this.#add(pending, --this.#unsent)
-    this.#busy.get(key).push(pending)
+    this.#queueOf(key).push(pending)
     return pending
+  }
+
+  #queueOf(key) {
+    return this.#busy.get(ALL) ?? this.#busy.get(key)
   }
 
   #add(pending, id) {
@@ -109,14 +126,17 @@ class Waiting {
     if (this.#handle === undefined) return
     this.#isDraining = true
     this.#deadline = performance.now() + this.#timeout
-    while (this.#handle !== undefined) {
-      const answer = native.next(this.#handle)
-      const id = numbers[ID]
-      if (id < 0) break
-      const pending = this.#pending.get(id)
-      if (pending !== undefined) this.#step(pending, answer)
+    try {
+      while (this.#handle !== undefined) {
+        const answer = native.next(this.#handle)
+        const id = numbers[ID]
+        if (id < 0) break
+        const pending = this.#pending.get(id)
+        if (pending !== undefined) this.#step(pending, answer)
+      }
+    } finally {
+      this.#isDraining = false
     }
-    this.#isDraining = false
     this.#flush()
     this.#hear()
   }
@@ -132,6 +152,10 @@ class Waiting {
 
   /** Goes on with an operation: to its end, or until it waits again. */
   #step(pending, answer) {
+    pending.runInAsyncScope(this.#goOn, this, pending, answer)
+  }
+
+  #goOn(pending, answer) {
     let result
     try {
       result = pending.go(answer)
@@ -144,6 +168,7 @@ class Waiting {
       return
     }
     this.#pending.delete(pending.id)
+    pending.emitDestroy()
     result.answer = pending.answer
     result.deadline = pending.deadline
     result.key ??= pending.key
@@ -151,6 +176,7 @@ class Waiting {
 
   #end(pending, error, result) {
     this.#pending.delete(pending.id)
+    pending.emitDestroy()
     pending.answer?.(error, result)
     if (pending.key !== undefined) this.#free(pending.key)
     if (this.#pending.size === 0) this.#rest()
@@ -165,14 +191,12 @@ class Waiting {
   #free(key) {
     const queue = this.#busy.get(key)
     this.#busy.delete(key)
-    while (queue.length > 0) {
-      const pending = queue.shift()
-      if (this.#pending.has(pending.id)) this.#step(pending)
-      const next = this.#busy.get(key)
-      if (next !== undefined) {
-        next.push(...queue)
-        return
-      }
+    for (const pending of queue) {
+      // One that was late is not begun any more.
+      if (!this.#pending.has(pending.id)) continue
+      const next = this.#queueOf(pending.behind)
+      if (next === undefined) this.#step(pending)
+      else next.push(pending)
     }
   }
 
@@ -198,7 +222,7 @@ class Waiting {
         numbers[ID] = pending.id
         native.cancel(this.#handle)
       }
-      this.#end(pending, late(this.#timeout))
+      pending.runInAsyncScope(this.#end, this, pending, late(this.#timeout))
     }
     this.#flush()
     if (this.#pending.size > 0 && this.#timer === undefined) this.#arm(Math.max(1, next - now))
@@ -226,4 +250,4 @@ function late(timeout) {
   )
 }
 
-module.exports = { Pending, Waiting }
+module.exports = { ALL, Pending, Waiting }

@@ -1,4 +1,5 @@
-//! `get`, `set` and `touch`, the functions of every request, registered by hand: what the macro
+//! `get`, `set` and `touch`, the functions of every request, and `next` and `flush`, by which those that
+//! wait are answered, registered by hand: what the macro
 //! generates around a function borrows and frees for arguments that these do not have: without it a
 //! touch takes 130 ns where it took 220. Knows which operation is asked for, never what it should do.
 
@@ -16,21 +17,25 @@ use napi::{
 use napi_derive::napi;
 
 use super::{
-    answer::{BASE, COOKIE_ONLY, EXPIRES, EXTRA, MOVED, NOW, Outcome, RULE, Raw},
+    answer::{
+        BASE, COOKIE_ONLY, EXPIRES, EXTRA, ID, MOVED, NOW, Outcome, RULE, Raw, tell, undefined,
+    },
     handle::Handle,
     lend, millis,
     operate::{inside, operate, settle},
     text::Text,
+    waiting::Waiting,
 };
 use crate::{
     record::{Draft, ExpiryRule, Version},
-    store::Base,
+    store::{Base, Store},
 };
 
 /// A function of a handle, the sid, and up to two texts more.
 type Function = fn(Env, Handle<'_>, [Text; 3]) -> Result<Raw>;
 
-const FUNCTIONS: [(&CStr, Function); 3] = [(c"get", get), (c"set", set), (c"touch", touch)];
+const FUNCTIONS: [(&CStr, Function); 5] =
+    [(c"get", get), (c"set", set), (c"touch", touch), (c"next", next), (c"flush", flush)];
 
 /// Puts them beside those that the macro registers.
 #[napi(module_exports)]
@@ -154,4 +159,24 @@ fn touch(env: Env, handle: Handle<'_>, [sid, base_text, _]: [Text; 3]) -> Result
 fn version(handle: Handle<'_>) -> Option<Version> {
     let version = handle.number(BASE);
     (version >= 0.0).then_some(version as Version)
+}
+
+/// Has what was asked for in this turn of the event loop sent.
+fn flush(_: Env, handle: Handle<'_>, _: [Text; 3]) -> Result<Raw> {
+    if let Some(waiting) = handle.waiting() {
+        waiting.end_turn();
+    }
+    handle.with(Store::flush);
+    Ok(undefined())
+}
+
+/// The next answer to an operation that waited: as the operation would have answered. Leaves which
+/// it is as `ID`, or -1 where there is none.
+fn next(env: Env, handle: Handle<'_>, _: [Text; 3]) -> Result<Raw> {
+    let Some((id, result)) = handle.waiting().and_then(Waiting::next) else {
+        handle.set(ID, -1.0);
+        return Ok(undefined());
+    };
+    handle.set(ID, id as f64);
+    tell(env, handle, result)
 }

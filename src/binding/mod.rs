@@ -56,7 +56,7 @@ fn lend<R>(
 }
 
 /// Opens a store. Returns `[handle, facts]`, or the error as JSON text. `ready` is called when there
-/// are answers or events to be taken, with [`next`] and [`events`].
+/// are answers or events to be taken, with `next` and [`events`].
 #[napi]
 pub fn open(env: Env, options: String, numbers: Unknown<'_>, ready: Unknown<'_>) -> Result<Raw> {
     // A thread of ours may outlive the worker that loaded this library, which Node then unloads.
@@ -137,27 +137,6 @@ pub fn ping(env: Env, handle: Handle<'_>) -> Result<Raw> {
 #[napi]
 pub fn end(env: Env, handle: Handle<'_>) -> Result<Raw> {
     operate(env, handle, "close", async |store| store.close().await.map(|()| Outcome::Done))
-}
-
-/// Has what was asked for in this turn of the event loop sent.
-#[napi]
-pub fn flush(handle: Handle<'_>) {
-    if let Some(waiting) = handle.waiting() {
-        waiting.end_turn();
-    }
-    handle.with(Store::flush);
-}
-
-/// The next answer to an operation that waited: as the operation would have answered. Leaves which
-/// it is as `ID`, or -1 where there is none.
-#[napi]
-pub fn next(env: Env, handle: Handle<'_>) -> Result<Raw> {
-    let Some((id, result)) = handle.waiting().and_then(Waiting::next) else {
-        handle.set(ID, -1.0);
-        return Ok(undefined());
-    };
-    handle.set(ID, id as f64);
-    tell(env, handle, result)
 }
 
 /// Gives up the operation that is named as `ID`.

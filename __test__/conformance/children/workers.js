@@ -52,7 +52,7 @@ async function main() {
 async function work() {
   const { how, url, number } = workerData
   const own = await rowNamed(rowName).open()
-  const stores = url ? [own, new RustStore({ url })] : [own]
+  const stores = url ? [own, new RustStore(url)] : [own]
   let turns = 0
   const busy = () => {
     for (const store of stores) {
