@@ -123,23 +123,6 @@ const rows = [
     },
     async cleanup() {},
   },
-  {
-    name: 'file',
-    timing: { ...timing, set: 'later' },
-    capabilities: { ...memory, shared: true, threads: true, processes: true },
-    async open(options) {
-      const url = `file:${freshFolder()}`
-      return remember(new RustStore({ url, ...options }), url)
-    },
-    async again(store, options) {
-      const url = places.get(store)
-      return remember(new RustStore({ url, ...options }), url)
-    },
-    where(store) {
-      return places.get(store)
-    },
-    async cleanup() {},
-  },
 ]
 
 /**
@@ -181,6 +164,27 @@ function serverRow(name, capabilities, start) {
       if (started) (await started).end()
     },
   }
+}
+
+// On Windows there is no such backend.
+if (process.platform !== 'win32') {
+  rows.push({
+    name: 'file',
+    timing: { ...timing, set: 'later' },
+    capabilities: { ...memory, shared: true, threads: true, processes: true },
+    async open(options) {
+      const url = `file:${freshFolder()}`
+      return remember(new RustStore({ url, ...options }), url)
+    },
+    async again(store, options) {
+      const url = places.get(store)
+      return remember(new RustStore({ url, ...options }), url)
+    },
+    where(store) {
+      return places.get(store)
+    },
+    async cleanup() {},
+  })
 }
 
 rows.push(serverRow('redis (one server)', {}, startRedis))

@@ -48,6 +48,8 @@ class Engine {
     // Undefined where every operation is.
     this.waiting = facts.waits ? waiting : undefined
     this.waiting?.start(handle, commandTimeoutMs)
+    // Objects of which a save is under way.
+    this.saving = new WeakSet()
     this.passThrough = facts.passThrough
     this.ttl = typeof options.ttl === 'function' ? options.ttl : ttlMs
     const serializer = options.serializer ?? JSON
@@ -132,7 +134,7 @@ class Engine {
   set(sid, session) {
     const key = toKey(sid)
     const text = this.textOf(session)
-    if (this.waiting?.isBusy(key)) return this.setBehind(key, session, text)
+    if (this.isBehind(key, session)) return this.setBehind(key, session, text)
     const base = baseOf(session, this.place, key)
     this.ask(session, base, this.ttl)
     if (base !== undefined && !this.isJson && this.isOnlyCookie(session, text, base)) {
@@ -144,6 +146,15 @@ class Engine {
   /** Whether a session is what it was read as, but for its cookie: of text that cannot be merged. */
   isOnlyCookie(session, text, base) {
     return this.textOf({ ...this.parse(base.text), cookie: session.cookie }) === text
+  }
+
+  /**
+   * Whether an operation has to wait for those before it. A backend that answers a read inside the call
+   * keeps them in order by itself; a save still needs the base that the last one of its object leaves.
+   */
+  isBehind(key, session) {
+    if (this.waiting === undefined || !this.waiting.isBusy(key)) return false
+    return !this.inside.get || this.waiting.isHeld(key) || this.saving.has(session)
   }
 
   /** Saves what the session is now, from the base that the save before it will leave. */
@@ -199,7 +210,11 @@ class Engine {
     numbers[BASE] = from === undefined ? -1 : from.version
     const news = native.set(this.handle, key, text, from === undefined ? '' : from.text)
     if (numbers[STATUS] === PENDING) {
-      return this.waiting.wait((news) => this.wrote(key, session, made, news), key)
+      this.saving.add(session)
+      return this.waiting.wait((news) => {
+        this.saving.delete(session)
+        return this.wrote(key, session, made, news)
+      }, key)
     }
     return this.wrote(key, session, made, news)
   }
@@ -246,7 +261,7 @@ class Engine {
 
   destroy(sid) {
     const key = toKey(sid)
-    if (this.waiting?.isBusy(key)) return this.waiting.behind(key, () => this.remove(key))
+    if (this.isBehind(key)) return this.waiting.behind(key, () => this.remove(key))
     return this.remove(key)
   }
 
@@ -279,7 +294,7 @@ class Engine {
   }
 
   clear() {
-    if (this.waiting?.isBusy(ALL)) return this.waiting.behind(ALL, () => this.clear())
+    if (this.isBehind(ALL)) return this.waiting.behind(ALL, () => this.clear())
     // A save that follows it must not be met by a later step of it.
     return this.nothing(native.clear(this.handle), ALL)
   }

@@ -43,7 +43,7 @@ class Waiting {
   #timeout
   #onEvents
   #pending = new Map()
-  // Sid -> operations that wait for a save of it to end.
+  // Sid -> how many operations on it are under way, and those that wait for them to end.
   #busy = new Map()
   // Those that were never sent have numbers of their own, below zero.
   #unsent = 0
@@ -72,12 +72,20 @@ class Waiting {
     return this.#busy.size !== 0 && (this.#busy.has(key) || this.#busy.has(ALL))
   }
 
-  /** What the engine has just begun. With a `key`, later operations on that sid come after it. */
+  /** Whether operations on this sid do wait. */
+  isHeld(key) {
+    return this.#queueOf(key)?.length > 0
+  }
+
+  /** What the engine has just begun. With a `key`, later operations on that sid may wait for it. */
   wait(go, key) {
     this.#schedule()
     const pending = new Pending(go, key, this.#deadline)
     this.#add(pending, numbers[ID])
-    if (key !== undefined && !this.#busy.has(key)) this.#busy.set(key, [])
+    if (key === undefined) return pending
+    const busy = this.#busy.get(key)
+    if (busy === undefined) this.#busy.set(key, { running: 1, queue: [] })
+    else busy.running++
     return pending
   }
 
@@ -92,7 +100,7 @@ class Waiting {
   }
 
   #queueOf(key) {
-    return this.#busy.get(ALL) ?? this.#busy.get(key)
+    return (this.#busy.get(ALL) ?? this.#busy.get(key))?.queue
   }
 
   #add(pending, id) {
@@ -171,7 +179,10 @@ class Waiting {
     pending.emitDestroy()
     result.answer = pending.answer
     result.deadline = pending.deadline
-    result.key ??= pending.key
+    if (pending.key === undefined) return
+    // It is one operation still.
+    if (result.key !== undefined) this.#busy.get(result.key).running--
+    result.key = pending.key
   }
 
   #end(pending, error, result) {
@@ -189,9 +200,10 @@ class Waiting {
 
   /** Begins what waited for this sid, up to the next that the others have to wait for. */
   #free(key) {
-    const queue = this.#busy.get(key)
+    const busy = this.#busy.get(key)
+    if (--busy.running > 0) return
     this.#busy.delete(key)
-    for (const pending of queue) {
+    for (const pending of busy.queue) {
       // One that was late is not begun any more.
       if (!this.#pending.has(pending.id)) continue
       const next = this.#queueOf(pending.behind)

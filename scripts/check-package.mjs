@@ -96,7 +96,14 @@ function checkFiles({ main, platforms }) {
       ),
   )
   assert.deepEqual(wrong, [], 'files that do not belong into the package')
-  for (const file of ['index.js', 'index.d.ts', 'native.js', 'LICENSE', 'package.json', 'bin/rust-session-store.js']) {
+  for (const file of [
+    'index.js',
+    'index.d.ts',
+    'native.js',
+    'LICENSE',
+    'package.json',
+    'bin/rust-session-store.js',
+  ]) {
     assert.ok(main.files.includes(file), `${file} is missing from the package`)
   }
   for (const { name, files } of platforms) {

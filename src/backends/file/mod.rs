@@ -313,7 +313,7 @@ impl Backend for File {
         Gauges {
             bytes: book.map(|book| book.bytes),
             expired: Some(self.space.expired.load(Relaxed)),
-            evicted: None,
+            evicted: Some(0),
         }
     }
 }
