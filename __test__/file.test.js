@@ -16,7 +16,9 @@ const test = isThere
   ? nodeTest
   : (name) => nodeTest(name, (t) => t.diagnostic('not tried: Windows'))
 
-const plain = (data = {}) => ({ cookie: { originalMaxAge: 3_600_000 }, ...data })
+const COOKIE = { originalMaxAge: 3_600_000, httpOnly: true, path: '/' }
+const inAnHour = () => new Date(Date.now() + 3_600_000)
+const plain = (data = {}) => ({ cookie: { ...COOKIE, expires: inAnHour() }, ...data })
 
 function open(t, options) {
   const store = new RustStore(options)
@@ -93,7 +95,7 @@ test('a touch reaches other processes, at the latest when its store is closed', 
   const other = await sharer(t, url)
   await store.set('a', plain({ n: 1 }))
   const held = await store.get('a')
-  const later = new Date(Date.now() + 7_200_000)
+  const later = new Date(Date.now() + 172_800_000)
   held.cookie.expires = later
   await store.touch('a', held)
   assert.equal((await store.get('a')).cookie.expires, later.toISOString())
@@ -107,7 +109,7 @@ test('a touch of a session that soon ends is written at once', async (t) => {
   const other = await sharer(t, url)
   for (let n = 0; n < 10; n++) {
     const sid = `s${n}`
-    await store.set(sid, { cookie: { expires: new Date(Date.now() + 4_000) } })
+    await store.set(sid, { cookie: { ...COOKIE, expires: new Date(Date.now() + 4_000) } })
     const held = await store.get(sid)
     held.cookie.expires = new Date(Date.now() + 3_600_000)
     await store.touch(sid, held)

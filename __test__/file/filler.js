@@ -9,7 +9,9 @@ const path = require('node:path')
 const { RustStore } = require('../..')
 
 const [, , mount] = process.argv
-const plain = (data) => ({ cookie: { originalMaxAge: 3_600_000 }, ...data })
+const plain = (data) => ({ cookie: { ...COOKIE, expires: inAnHour() }, ...data })
+const COOKIE = { originalMaxAge: 3_600_000, httpOnly: true, path: '/' }
+const inAnHour = () => new Date(Date.now() + 3_600_000)
 
 async function main() {
   try {
@@ -44,7 +46,7 @@ async function main() {
   await checkAll(store)
   // A touch is answered, and kept for later.
   const held = await store.get('s0-0')
-  held.cookie.expires = new Date(Date.now() + 7_200_000)
+  held.cookie.expires = new Date(Date.now() + 172_800_000)
   await store.touch('s0-0', held)
   fs.rmSync(ballast)
   await store.set('after', plain({ n: 0 }))
@@ -55,7 +57,7 @@ async function main() {
   await checkAll(again)
   assert.equal((await again.get('after')).n, 0)
   assert.equal(await again.get('s1-0'), undefined)
-  assert.ok(new Date((await again.get('s0-0')).cookie.expires) > Date.now() + 7_000_000)
+  assert.ok(new Date((await again.get('s0-0')).cookie.expires) > Date.now() + 170_000_000)
   await again.close()
   console.log('passed')
 }

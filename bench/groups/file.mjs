@@ -144,7 +144,9 @@ async function scale({ scale: { sessions, count, rounds } }, wanted, say) {
         const args = { row: 'get', count, population: sessions, concurrency: CONCURRENCY }
         const from = performance.now()
         await Promise.all(
-          children.slice(0, processes).map((child) => child.ask('round', { ...args, first: false })),
+          children
+            .slice(0, processes)
+            .map((child) => child.ask('round', { ...args, first: false })),
         )
         const rate = (count * processes) / (performance.now() - from)
         if (round >= 0) rates[processes].push(rate)

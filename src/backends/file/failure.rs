@@ -8,6 +8,9 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Kind};
 
+/// Free space in which a write of a few pages may not find room.
+const LITTLE_BYTES: u64 = 1 << 20;
+
 /// Why a transaction failed. Cheap to copy: all operations of a transaction fail with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -15,6 +18,8 @@ pub enum Failure {
     MapFull,
     /// The disk, or the quota, is.
     DiskFull,
+    /// The system says EIO; LMDB does, too, where only a part was written, as to a disk that gets full.
+    Io,
     /// Another process has enlarged the map.
     Resized,
     /// There is no place for one more reader.
@@ -33,6 +38,15 @@ impl Failure {
     /// Whether less might still fit.
     pub fn is_about_room(&self) -> bool {
         matches!(self, Failure::MapFull | Failure::DiskFull)
+    }
+
+    /// The same, told apart by how much room the disk of `folder` has.
+    pub fn on_disk_of(self, folder: &Path) -> Failure {
+        let is_full = || {
+            rustix::fs::statvfs(folder)
+                .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE_BYTES)
+        };
+        if self == Failure::Io && is_full() { Failure::DiskFull } else { self }
     }
 
     /// The error that the callers get.
@@ -54,6 +68,9 @@ impl fmt::Display for Failure {
             }
             Failure::DiskFull => {
                 "the disk is full; free some space. What was stored before is kept"
+            }
+            Failure::Io => {
+                "the disk reports an error (EIO); look at the system's log. What was acknowledged is kept"
             }
             Failure::Resized => {
                 "another process has this folder open with a larger \"mapSize\"; use the same everywhere"
@@ -88,6 +105,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match Errno::from_io_error(&error) {
             Some(Errno::NOSPC | Errno::DQUOT) => Failure::DiskFull,
+            Some(Errno::IO) => Failure::Io,
             _ => Failure::Other(format!("the system says: {error}")),
         }
     }

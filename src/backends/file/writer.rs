@@ -86,7 +86,7 @@ impl Writer {
 
     /// Writes operations, and answers them. Where there is not room for all, each that fits is done.
     fn commit(&mut self, mut asked: Vec<Asked>) {
-        match self.write(&asked) {
+        match self.write(&asked).map_err(|failure| failure.on_disk_of(&self.shared.folder)) {
             Ok(outcomes) => {
                 // First, so that who is answered sees what the file has.
                 self.shared.pending.done(&asked, false);
