@@ -196,42 +196,52 @@ function open(store, operation) {
 }
 
 // Three functions of one shape, since a shared one would be slow: the call to the engine is then
-// another at each call. None may call back inside its `try`.
+// another at each call. None may call back inside its `try`. What is answered later than the call is so
+// always, also where the answer happens to be there.
 
 function get(store, sid, callback) {
   checkCallback(callback)
+  let engine
   let session
   try {
-    session = open(store, 'get').engine.get(sid)
+    engine = open(store, 'get').engine
+    session = engine.get(sid)
   } catch (error) {
     return fail(store, 'get', error, callback)
   }
   if (session instanceof Pending) wait(store, 'get', session, callback)
-  else if (callback) now(callback, session)
+  else if (callback && engine.inside.get) now(callback, session)
+  else if (callback) later(callback, null, session)
 }
 
 function set(store, sid, session, callback) {
   checkCallback(callback)
+  let engine
   let status
   try {
-    status = open(store, 'set').engine.set(sid, session)
+    engine = open(store, 'set').engine
+    status = engine.set(sid, session)
   } catch (error) {
     return fail(store, 'set', error, callback)
   }
   if (status instanceof Pending) wait(store, 'set', status, callback)
-  else if (callback) now(callback)
+  else if (callback && engine.inside.set) now(callback)
+  else if (callback) later(callback, null)
 }
 
 function touch(store, sid, session, callback) {
   checkCallback(callback)
+  let engine
   let status
   try {
-    status = open(store, 'touch').engine.touch(sid, session)
+    engine = open(store, 'touch').engine
+    status = engine.touch(sid, session)
   } catch (error) {
     return fail(store, 'touch', error, callback)
   }
   if (status instanceof Pending) wait(store, 'touch', status, callback)
-  else if (callback) now(callback)
+  else if (callback && engine.inside.touch) now(callback)
+  else if (callback) later(callback, null)
 }
 
 /** Answers when the operation does. */

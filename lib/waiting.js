@@ -203,9 +203,10 @@ class Waiting {
     const busy = this.#busy.get(key)
     if (--busy.running > 0) return
     this.#busy.delete(key)
+    const now = busy.queue.length > 0 ? performance.now() : 0
     for (const pending of busy.queue) {
-      // One that was late is not begun any more.
-      if (!this.#pending.has(pending.id)) continue
+      // One that is late is not begun any more; `#expire` ends it.
+      if (pending.deadline <= now || !this.#pending.has(pending.id)) continue
       const next = this.#queueOf(pending.behind)
       if (next === undefined) this.#step(pending)
       else next.push(pending)

@@ -26,7 +26,12 @@
 //! - A place that cannot be reached answers [`crate::error::Kind::Unavailable`] as soon as that is
 //!   known. Opening a store never fails for a server that is not there yet.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::{self, Future},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use crate::{
     error::{Error, Result},
@@ -48,6 +53,22 @@ impl<T> Answer<T> {
         match self {
             Answer::Ready(result) => result,
             Answer::Later(future) => future.await,
+        }
+    }
+}
+
+impl<T: Unpin + 'static> Future for Answer<T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let answer = self.get_mut();
+        if let Answer::Later(future) = answer {
+            return future.as_mut().poll(context);
+        }
+        // Taken out; nobody asks a second time.
+        match std::mem::replace(answer, Answer::Later(Box::pin(future::pending()))) {
+            Answer::Ready(result) => Poll::Ready(result),
+            Answer::Later(_) => Poll::Pending,
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    backend::{Backend, Count, Gauges, Inside, Listener, Page, Replaced, Touched, Written},
+    backend::{Answer, Backend, Count, Gauges, Inside, Listener, Page, Replaced, Touched, Written},
     error::{Error, Kind, Result},
     merge::{self, Expiry},
     options::Options,
@@ -111,7 +111,7 @@ impl Store {
 
     /// See [`Backend::close`].
     pub async fn close(&self) -> Result<()> {
-        self.backend.close().wait().await
+        self.backend.close().await
     }
 
     /// The options it was opened with.
@@ -130,9 +130,11 @@ impl Store {
     }
 
     /// Reads the session of a sid.
-    pub async fn get(&self, sid: &[u8], now: Millis) -> Result<Option<Record>> {
-        self.check_sid(sid)?;
-        self.backend.get(sid, now).wait().await
+    pub fn get(&self, sid: &[u8], now: Millis) -> Answer<Option<Record>> {
+        match self.check_sid(sid) {
+            Ok(()) => self.backend.get(sid, now),
+            Err(error) => Answer::Ready(Err(error)),
+        }
     }
 
     /// Saves an object that was read from here as `base`, or a new one. Writes it where the record
@@ -151,11 +153,11 @@ impl Store {
         // end a session that others keep alive.
         let decides = base.is_none() || decides(draft.rule);
         if draft.expires <= now && decides {
-            self.backend.remove(sid).wait().await?;
+            self.backend.remove(sid).await?;
             return Ok(Saved::Removed);
         }
         let saved = match base {
-            None => Saved::Written(self.backend.put(sid, draft, now).wait().await?),
+            None => Saved::Written(self.backend.put(sid, draft, now).await?),
             Some(base) => self.save_changes(sid, draft, base, now).await?,
         };
         self.tally(&saved);
@@ -190,7 +192,7 @@ impl Store {
     ) -> Result<Saved> {
         let seen = Seen { version: base.version, payload: base.text };
         let compared = (self.options.merge || base.cookie_only).then_some(&seen);
-        let mut theirs = match self.backend.replace(sid, compared, mine, now).wait().await? {
+        let mut theirs = match self.backend.replace(sid, compared, mine, now).await? {
             Replaced::Written(written) => return Ok(Saved::Written(written)),
             Replaced::Gone => return Ok(Saved::Gone),
             Replaced::Changed(record) => record,
@@ -208,7 +210,7 @@ impl Store {
             let draft = Draft { payload: &merged.payload, ..merged.draft };
             let payload = || theirs.payload.clone();
             let seen = Seen { version: theirs.version, payload: &payload };
-            match self.backend.replace(sid, Some(&seen), draft, now).wait().await? {
+            match self.backend.replace(sid, Some(&seen), draft, now).await? {
                 Replaced::Written(written) => {
                     return Ok(Saved::Merged { written, conflicts: merged.conflicts });
                 }
@@ -278,39 +280,39 @@ impl Store {
         }
         let seen = base.as_ref().map(|base| base.version);
         let touch = Touch { expires, rule, slack: self.options.touch_after_ms, seen };
-        let touched = self.backend.touch(sid, touch, now).wait().await?;
+        let touched = self.backend.touch(sid, touch, now).await?;
         let (Touched::Changed(theirs), Some(base)) = (touched, base) else { return Ok(()) };
         // Who changed originalMaxAge decides about the expiry ("do not remember me").
         if rule == ExpiryRule::Later && merge::is_max_age_moved(&(base.text)(), &theirs.payload) {
             return Ok(());
         }
-        self.backend.touch(sid, Touch { seen: None, ..touch }, now).wait().await.map(drop)
+        self.backend.touch(sid, Touch { seen: None, ..touch }, now).await.map(drop)
     }
 
     /// Removes a session.
     pub async fn destroy(&self, sid: &[u8]) -> Result<()> {
         self.check_sid(sid)?;
-        self.backend.remove(sid).wait().await
+        self.backend.remove(sid).await
     }
 
     /// One step of a walk over all sessions.
     pub async fn page(&self, from: u64, now: Millis) -> Result<Page> {
-        self.backend.page(from, now).wait().await
+        self.backend.page(from, now).await
     }
 
     /// One step of counting all sessions.
     pub async fn count(&self, from: u64, now: Millis) -> Result<Count> {
-        self.backend.count(from, now).wait().await
+        self.backend.count(from, now).await
     }
 
     /// Removes all sessions.
     pub async fn clear(&self) -> Result<()> {
-        self.backend.clear().wait().await
+        self.backend.clear().await
     }
 
     /// Answers when the backend does.
     pub async fn ping(&self) -> Result<()> {
-        self.backend.ping().wait().await
+        self.backend.ping().await
     }
 
     fn check_sid(&self, sid: &[u8]) -> Result<()> {

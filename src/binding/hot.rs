@@ -21,8 +21,8 @@ use super::{
         BASE, COOKIE_ONLY, EXPIRES, EXTRA, ID, MOVED, NOW, Outcome, RULE, Raw, tell, undefined,
     },
     handle::Handle,
-    lend, millis,
-    operate::{inside, operate, settle},
+    millis,
+    operate::{inside, operate, ready, settle},
     text::Text,
     waiting::Waiting,
 };
@@ -99,7 +99,7 @@ fn get(env: Env, handle: Handle<'_>, [sid, ..]: [Text; 3]) -> Result<Raw> {
     let now = millis(handle, NOW);
     if handle.inside().get {
         return inside(env, handle, "get", |store| {
-            lend(sid, |sid| settle(store.get(sid, now))).map(Outcome::Session)
+            ready(store.get(&sid.lend()?, now)).map(Outcome::Session)
         });
     }
     let sid = sid.to_vec()?;
@@ -117,12 +117,9 @@ fn set(env: Env, handle: Handle<'_>, [sid, payload, base_text]: [Text; 3]) -> Re
         let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
         let base = version.map(|version| Base { version, text: &text, cookie_only });
         return inside(env, handle, "set", |store| {
-            lend(sid, |sid| {
-                lend(payload, |payload| {
-                    settle(store.save(sid, Draft { payload, ..draft }, base, now))
-                })
-            })
-            .map(Outcome::Saved)
+            let (sid, payload) = (sid.lend()?, payload.lend()?);
+            settle(store.save(&sid, Draft { payload: &payload, ..draft }, base, now))
+                .map(Outcome::Saved)
         });
     }
     let (sid, payload, text) = (sid.to_vec()?, payload.to_vec()?, Bytes::from(base_text.to_vec()?));
@@ -143,8 +140,7 @@ fn touch(env: Env, handle: Handle<'_>, [sid, base_text, _]: [Text; 3]) -> Result
         let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
         let base = version.map(|version| Base { version, text: &text, cookie_only: false });
         return inside(env, handle, "touch", |store| {
-            lend(sid, |sid| settle(store.touch(sid, expires, rule, base, now)))
-                .map(|()| Outcome::Done)
+            settle(store.touch(&sid.lend()?, expires, rule, base, now)).map(|()| Outcome::Done)
         });
     }
     let (sid, text) = (sid.to_vec()?, Bytes::from(base_text.to_vec()?));

@@ -33,7 +33,6 @@ use self::{
 use crate::{
     backend::{Event, Inside},
     backends::REGISTRY,
-    error::{Error, Kind},
     options::Options,
     record::{Millis, NEVER},
     store::Store,
@@ -45,14 +44,6 @@ const ALL_INSIDE: Inside = Inside { get: true, set: true, touch: true };
 /// A time of JavaScript's; one before 1970 is 1970, one that is no number too.
 fn millis(handle: Handle<'_>, index: usize) -> Millis {
     (handle.number(index) as Millis).min(NEVER)
-}
-
-fn lend<R>(
-    text: Text,
-    then: impl FnOnce(&[u8]) -> crate::error::Result<R>,
-) -> crate::error::Result<R> {
-    text.with(then)
-        .unwrap_or_else(|error| Err(Error::new(Kind::Internal, error.reason.to_string())))
 }
 
 /// Opens a store. Returns `[handle, facts]`, or the error as JSON text. `ready` is called when there

@@ -16,6 +16,7 @@ use super::{
     waiting::Begun,
 };
 use crate::{
+    backend::Answer,
     error::{Error, Kind},
     store::Store,
 };
@@ -24,10 +25,20 @@ use crate::{
 pub fn settle<T>(future: impl Future<Output = crate::error::Result<T>>) -> crate::error::Result<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
-        Poll::Pending => {
-            Err(Error::new(Kind::Internal, "the backend did not answer inside the call"))
-        }
+        Poll::Pending => Err(not_inside()),
     }
+}
+
+/// The answer of a backend that answers inside the call.
+pub fn ready<T>(answer: Answer<T>) -> crate::error::Result<T> {
+    match answer {
+        Answer::Ready(result) => result,
+        Answer::Later(_) => Err(not_inside()),
+    }
+}
+
+fn not_inside() -> Error {
+    Error::new(Kind::Internal, "the backend did not answer inside the call")
 }
 
 /// Runs an operation to its end, and tells how it ended.
@@ -37,15 +48,18 @@ pub fn inside(
     operation: &'static str,
     run: impl FnOnce(&Store) -> crate::error::Result<Outcome>,
 ) -> Result<Raw> {
-    let done = catch_unwind(AssertUnwindSafe(|| {
-        handle.with(|store| run(store).map_err(|error| error.at(store.backend(), operation)))
+    // Told in here: the results of operations are too large to be handed around.
+    let told = catch_unwind(AssertUnwindSafe(|| {
+        handle.with(|store| {
+            let result = run(store).map_err(|error| error.at(store.backend(), operation));
+            tell(env, handle, result).map_err(Box::new)
+        })
     }));
-    let result = match done {
-        Ok(Some(result)) => result,
-        Ok(None) => Err(closed(operation)),
-        Err(_) => Err(panicked(operation)),
-    };
-    tell(env, handle, result)
+    match told {
+        Ok(Some(told)) => told.map_err(|error| *error),
+        Ok(None) => tell(env, handle, Err(closed(operation))),
+        Err(_) => tell(env, handle, Err(panicked(operation))),
+    }
 }
 
 /// Runs an operation as far as it goes, and tells how it ended, or that it waits, and as which.

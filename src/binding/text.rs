@@ -4,13 +4,15 @@
 //! Node-API's UTF-8 reader puts U+FFFD in place of a lone surrogate, so text in which it occurs is
 //! read again as UTF-16. Its pages: <https://nodejs.org/api/n-api.html>.
 
-use std::{cell::RefCell, ptr};
+use std::{cell::RefCell, ops::Deref, ptr};
 
 use napi::{
     Result,
     bindgen_prelude::{FromNapiValue, TypeName, ValidateNapiValue},
     check_status, sys,
 };
+
+use crate::error::{Error, Kind};
 
 /// Room to begin with, in bytes.
 const SCRATCH_BYTES: usize = 16 * 1024;
@@ -27,8 +29,33 @@ pub struct Text {
 }
 
 thread_local! {
-    // One for the sid and one for the payload of a call; more would only be a second read.
-    static SCRATCH: [RefCell<Vec<u8>>; 2] = const { [const { RefCell::new(Vec::new()) }; 2] };
+    // One for the sid and one for the payload of a call.
+    static SCRATCH: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+const KEPT: usize = 2;
+
+/// A string that was read, in a buffer that is kept for the next one.
+pub struct Lent(Vec<u8>);
+
+impl Deref for Lent {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.0);
+        if buffer.capacity() <= LARGE_BYTES {
+            SCRATCH.with_borrow_mut(|kept| {
+                if kept.len() < KEPT {
+                    kept.push(buffer);
+                }
+            });
+        }
+    }
 }
 
 impl Text {
@@ -37,28 +64,20 @@ impl Text {
         Text { env, value }
     }
 
-    /// Reads it into a buffer that is kept for the next call, and lends that out. Calls may be
-    /// nested two deep.
-    pub fn with<R>(self, then: impl FnOnce(&[u8]) -> R) -> Result<R> {
-        SCRATCH.with(|scratch| {
-            let free = scratch.iter().find_map(|buffer| buffer.try_borrow_mut().ok());
-            let Some(mut buffer) = free else {
-                let mut buffer = Vec::new();
-                self.read(&mut buffer)?;
-                return Ok(then(&buffer));
-            };
-            self.read(&mut buffer)?;
-            let done = then(&buffer);
-            if buffer.capacity() > LARGE_BYTES {
-                *buffer = Vec::new();
-            }
-            Ok(done)
-        })
+    /// Reads it for the time of a call.
+    pub fn lend(self) -> crate::error::Result<Lent> {
+        let mut lent = Lent(SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default());
+        match self.read(&mut lent.0) {
+            Ok(()) => Ok(lent),
+            Err(error) => Err(Error::new(Kind::Internal, error.reason.to_string())),
+        }
     }
 
     /// Reads it into a buffer of its own.
     pub fn to_vec(self) -> Result<Vec<u8>> {
-        self.with(<[u8]>::to_vec)
+        self.lend()
+            .map(|lent| lent.to_vec())
+            .map_err(|error| napi::Error::from_reason(error.message()))
     }
 
     fn read(self, buffer: &mut Vec<u8>) -> Result<()> {
@@ -165,8 +184,15 @@ impl FromNapiValue for Text {
     }
 }
 
+/// As the one of slices, which looks at up to 31 bytes at the end one by one.
+fn is_ascii(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks();
+    let bits = words.iter().fold(0, |bits, word| bits | u64::from_ne_bytes(*word));
+    bits & 0x8080_8080_8080_8080 == 0 && rest.is_ascii()
+}
+
 fn has_replacement(text: &[u8]) -> bool {
-    !text.is_ascii() && text.windows(REPLACEMENT.len()).any(|window| window == REPLACEMENT)
+    !is_ascii(text) && text.windows(REPLACEMENT.len()).any(|window| window == REPLACEMENT)
 }
 
 /// Makes a JavaScript string of UTF-8 or WTF-8.
@@ -174,7 +200,7 @@ pub fn to_js(env: sys::napi_env, text: &[u8]) -> Result<sys::napi_value> {
     let mut value = ptr::null_mut();
     // A length above what isize holds cannot be that of a slice.
     let length = text.len() as isize;
-    let status = if text.is_ascii() {
+    let status = if is_ascii(text) {
         // Latin-1 is one copy; UTF-8 would be decoded.
         // SAFETY: pointer and length are those of one slice, which Node copies.
         unsafe { sys::napi_create_string_latin1(env, text.as_ptr().cast(), length, &mut value) }

@@ -151,13 +151,7 @@ impl Client {
     }
 
     pub fn wait_until(&self, what: &str, is_so: impl Fn(&Client) -> bool) {
-        for _ in 0..1000 {
-            if is_so(self) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        panic!("waited in vain for {what}; events: {:?}", self.events.lock().unwrap());
+        crate::server::wait_until(what, || is_so(self));
     }
 }
 

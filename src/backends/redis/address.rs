@@ -18,7 +18,7 @@ const DEFAULT_PREFIX: &str = "sess:";
 const DEFAULT_CONNECT_TIMEOUT_MS: f64 = 2000.0;
 
 /// A server's address.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node {
     pub host: String,
     pub port: u16,

@@ -99,8 +99,14 @@ impl State {
 pub enum Call {
     /// Waits for its place in a batch.
     Sent { answers: Arc<Answers>, index: usize },
-    /// Failed before it was sent.
-    Failed(Failure),
+    /// Failed before it was sent. Boxed: a call is made for each operation.
+    Failed(Box<Failure>),
+}
+
+impl From<Failure> for Call {
+    fn from(failure: Failure) -> Call {
+        Call::Failed(failure.into())
+    }
 }
 
 impl Call {
@@ -120,7 +126,7 @@ impl Future for Call {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (answers, index) = match &*self {
             Call::Sent { answers, index } => (answers, *index),
-            Call::Failed(failure) => return Poll::Ready(Err(failure.clone())),
+            Call::Failed(failure) => return Poll::Ready(Err((**failure).clone())),
         };
         let mut state = answers.0.lock();
         Poll::Ready(match &mut state.outcome {

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use redis::{Cmd, RedisWrite};
 
-use super::script::{REPLACE, TOUCH};
+use super::script::{REPLACE, TOUCH, arguments};
 use crate::record::{Draft, ExpiryRule, Millis, NEVER, Touch};
 
 /// Keys that one step of a walk asks the server for.
@@ -85,10 +85,6 @@ impl Keys {
         command
     }
 
-    pub fn pttl(&self, sid: &[u8]) -> Cmd {
-        self.command("PTTL", sid, 0, 0)
-    }
-
     pub fn replace(&self, sid: &[u8], seen: Option<&[u8]>, draft: &Draft<'_>, now: Millis) -> Cmd {
         let texts = draft.payload.len() + seen.map_or(0, <[u8]>::len);
         let mut command = self.script(REPLACE.hash(), sid, 4, texts + 22);
@@ -119,15 +115,25 @@ impl Keys {
     }
 }
 
-/// A command on keys as the server gave them.
-pub fn on_keys<'k>(name: &str, keys: impl Iterator<Item = &'k [u8]>) -> Cmd {
-    let mut command = redis::cmd(name);
-    keys.for_each(|key| command.write_arg(key));
+/// A command on a key as the server gave it.
+pub fn on_key(name: &str, key: &[u8]) -> Cmd {
+    let mut command = Cmd::with_capacity(2, name.len() + key.len());
+    command.write_arg(name.as_bytes());
+    command.write_arg(key);
     command
 }
 
-pub fn ping() -> Cmd {
-    redis::cmd("PING")
+/// The script instead of a [`Keys::touch`] that the server did not understand.
+pub fn touch_instead(touch: &Cmd) -> Option<Cmd> {
+    let mut words = arguments(touch).skip(1);
+    let (key, left) = (words.next()?, words.next()?);
+    let mut command = Cmd::new();
+    for word in
+        [b"EVALSHA", TOUCH.hash().as_bytes(), b"1", key, mode(ExpiryRule::Later), left, b"0"]
+    {
+        command.write_arg(word);
+    }
+    Some(command)
 }
 
 /// The expiry as a distance, since the server has a clock of its own. Negative when it is past.

@@ -45,8 +45,8 @@ impl Drop for Driver {
 }
 
 /// Connects to the server that has the records, logs in and chooses the database.
-pub async fn connect(plan: &Plan) -> Result<Connected, Failure> {
-    match &plan.place {
+pub async fn connect(plan: &Plan, place: &Place) -> Result<Connected, Failure> {
+    match place {
         Place::Single(node) => tcp(plan, node, &plan.login, plan.db).await,
         Place::Unix(path) => unix(path, &plan.login, plan.db).await,
         Place::Sentinel { sentinels, name, login } => {
@@ -55,7 +55,8 @@ pub async fn connect(plan: &Plan) -> Result<Connected, Failure> {
             check_role(&mut connected).await?;
             Ok(connected)
         }
-        Place::Cluster(_) => Err(Failure::new(Kind::Unsupported, "not a single server")),
+        // A cluster is connected to node by node.
+        Place::Cluster(_) => Err(Failure::new(Kind::Internal, "a cluster is no single server")),
     }
 }
 
@@ -117,7 +118,8 @@ async fn check_role(connected: &mut Connected) -> Result<(), Failure> {
     }
 }
 
-async fn ask_one(connected: &mut Connected, command: &Cmd) -> Result<Value, Failure> {
+/// One command on a connection of its own.
+pub async fn ask_one(connected: &mut Connected, command: &Cmd) -> Result<Value, Failure> {
     match connected.commands.send_packed_command(command).await? {
         Value::ServerError(error) => Err(error.into()),
         value => Ok(value),
@@ -137,11 +139,7 @@ async fn tcp(plan: &Plan, node: &Node, login: &Login, db: i64) -> Result<Connect
         Failure::new(Kind::Config, "the host in \"url\" is no name that TLS can check")
     })?;
     let stream = TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(|error| {
-        let message = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(_) => "TLS: the server's certificate or offer was not accepted, or it refused ours; check \"tlsCa\", \"tlsCert\" and \"tlsKey\"",
-            None => "TLS: the server ended the connection; is it a TLS port?",
-        };
-        Failure::io(message, error)
+        Failure::io("TLS: the server ended the connection; does it speak TLS on this port?", error)
     })?;
     start(stream, login, db).await
 }

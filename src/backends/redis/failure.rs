@@ -1,7 +1,7 @@
 //! What a failed command means to the person who reads of it: which kind, and what to do. Knows the
 //! server's error codes; not who asked. Never repeats a key (it names a session) or a password.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, io};
 
 use redis::{ErrorKind, RedisError, ServerError};
 
@@ -21,8 +21,10 @@ impl Failure {
     }
 
     /// A connection that could not be made.
-    pub fn io(message: &'static str, error: std::io::Error) -> Failure {
-        Failure { kind: Kind::Unavailable, message: message.into(), source: Some(error.into()) }
+    pub fn io(message: &'static str, error: io::Error) -> Failure {
+        let source = RedisError::from(error);
+        let message = if is_tls(&source) { REFUSED_TLS } else { message };
+        Failure { kind: Kind::Unavailable, message: message.into(), source: Some(source) }
     }
 
     /// The server's code, such as `NOSCRIPT`, where the server answered with one.
@@ -30,10 +32,14 @@ impl Failure {
         self.source.as_ref().and_then(RedisError::code).unwrap_or_default()
     }
 
+    /// What the server said beside the code.
+    pub fn detail(&self) -> &str {
+        self.source.as_ref().and_then(RedisError::detail).unwrap_or_default()
+    }
+
     /// Whether the server does not let this user run `command`, or does not know it.
     pub fn is_forbidden(&self, command: &str) -> bool {
-        let detail = self.source.as_ref().and_then(RedisError::detail).unwrap_or_default();
-        let detail = detail.to_ascii_lowercase();
+        let detail = self.detail().to_ascii_lowercase();
         let names_it = [format!("'{command}'"), format!("`{command}`")]
             .iter()
             .any(|quoted| detail.contains(quoted.as_str()));
@@ -90,6 +96,8 @@ fn without_code(error: &RedisError) -> (Kind, &'static str) {
             Kind::Config,
             "the server refused the database, or TLS could not be set up; check \"db\" and the certificates",
         ),
+        // A server that does not like a certificate may say so only after the handshake.
+        ErrorKind::Io if is_tls(error) => (Kind::Unavailable, REFUSED_TLS),
         ErrorKind::Io => (Kind::Unavailable, GONE),
         ErrorKind::ClusterConnectionNotFound => {
             (Kind::Unavailable, "no node of the cluster can be reached; it is tried again")
@@ -98,6 +106,13 @@ fn without_code(error: &RedisError) -> (Kind, &'static str) {
     }
 }
 
+fn is_tls(error: &RedisError) -> bool {
+    let error = std::error::Error::source(error).and_then(|io| io.downcast_ref::<io::Error>());
+    let inner = error.and_then(io::Error::get_ref);
+    inner.is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+const REFUSED_TLS: &str = "TLS: the server's certificate or offer was not accepted, or it refused ours; check \"tlsCa\", \"tlsCert\" and \"tlsKey\"";
 const GONE: &str = "the connection could not be made, or ended before the answer; it is made anew";
 const WRONG_PASSWORD: &str = "the server refuses this user or password; check \"username\" and \"password\" (or those in the URL)";
 

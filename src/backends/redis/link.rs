@@ -20,16 +20,17 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use parking_lot::Mutex;
 use redis::{Cmd, Pipeline, Value};
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
-    address::Plan,
+    address::{Place, Plan},
     batch::{Batch, Call},
     connect::{Connected, connect},
     failure::Failure,
+    transaction::Change,
 };
 use crate::{
     backend::{Event, Listener},
@@ -68,66 +69,157 @@ struct Connection {
     replace: Notify,
 }
 
+/// What was asked for since the last flush.
+#[derive(Default)]
+struct Gathered {
+    batch: Option<Batch>,
+    /// How long the last one was: the next is likely to be as long.
+    usual: usize,
+}
+
 /// A batch, and the mark that it is under way.
 type Sent = (Batch, TaskTrackerToken);
 
-/// The link of one store.
+/// The link to one server, or to whichever is the master.
 pub struct Link {
     shared: Arc<Shared>,
 }
 
-pub struct Shared {
-    pub plan: Plan,
+struct Shared {
+    plan: Arc<Plan>,
+    place: Place,
     health: watch::Sender<Health>,
-    gathered: Mutex<Option<Batch>>,
+    gathered: Mutex<Gathered>,
     sender: mpsc::UnboundedSender<Sent>,
     under_way: TaskTracker,
-    announcer: Mutex<Announcer>,
-}
-
-#[derive(Default)]
-struct Announcer {
-    listener: Option<Listener>,
-    unheard: Vec<Event>,
+    listener: Listener,
+    /// For what needs a connection of its own.
+    spare: tokio::sync::Mutex<Option<Connected>>,
 }
 
 impl Link {
-    /// Begins to connect, and does not wait for it.
-    pub fn open(plan: Plan) -> Link {
+    /// Begins to connect, and does not wait for it. The listener hears of the server going down and
+    /// coming back.
+    pub fn open(plan: Arc<Plan>, place: Place, listener: Listener) -> Link {
         let (sender, batches) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             plan,
+            place,
             health: watch::Sender::new(Health::Connecting),
             gathered: Mutex::default(),
             sender,
             under_way: TaskTracker::new(),
-            announcer: Mutex::default(),
+            listener,
+            spare: Default::default(),
         });
         runtime::handle().spawn(supervise(shared.clone()));
         runtime::handle().spawn(send_all(shared.clone(), batches));
         Link { shared }
     }
 
-    /// What calls that take several steps hold on to.
-    pub fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
-    pub fn listen(&self, listener: Listener) {
-        let mut announcer = self.shared.announcer.lock();
-        announcer.unheard.drain(..).for_each(|event| listener(event));
-        announcer.listener = Some(listener);
-    }
-
     /// Ends when everything that is under way has ended, and the connection with it.
     pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.shared.flush();
+        self.flush();
         self.shared.under_way.close();
         let shared = self.shared.clone();
         async move {
             shared.under_way.wait().await;
             shared.health.send_replace(Health::Closed);
         }
+    }
+
+    /// Asks for a command to be sent with the others of this turn, at the next flush.
+    pub fn call(&self, command: Cmd) -> Call {
+        self.gather(|batch| batch.add(command))
+    }
+
+    /// A command for a node that is about to get its slot: the permission goes right before it.
+    pub fn call_asking(&self, command: Cmd) -> Call {
+        self.gather(|batch| {
+            batch.add(redis::cmd("ASKING"));
+            batch.add(command)
+        })
+    }
+
+    fn gather(&self, add: impl FnOnce(&mut Batch) -> Call) -> Call {
+        if let Some(failure) = self.obstacle() {
+            return failure.into();
+        }
+        let mut gathered = self.shared.gathered.lock();
+        let Gathered { batch, usual } = &mut *gathered;
+        let batch = batch.get_or_insert_with(|| Batch::new(*usual));
+        let call = add(batch);
+        if batch.commands.len() >= LONGEST_BATCH {
+            self.send(&mut gathered);
+        }
+        call
+    }
+
+    /// Sends what was gathered.
+    pub fn flush(&self) {
+        let mut gathered = self.shared.gathered.lock();
+        // Under the lock, so that batches are handed over in their order.
+        self.send(&mut gathered);
+    }
+
+    fn send(&self, gathered: &mut Gathered) {
+        let Some(batch) = gathered.batch.take() else { return };
+        gathered.usual = batch.commands.len();
+        if let Err(refused) = self.shared.sender.send((batch, self.token())) {
+            refused.0.0.answers.fail(closed());
+        }
+    }
+
+    /// While it is held, the link is not closed.
+    pub fn token(&self) -> TaskTrackerToken {
+        self.shared.under_way.token()
+    }
+
+    /// Why a command would fail at once, if it would.
+    pub fn obstacle(&self) -> Option<Failure> {
+        match &*self.shared.health.borrow() {
+            Health::Down(failure) => Some(failure.clone()),
+            Health::Closed => Some(closed()),
+            Health::Connecting | Health::Up(_) => None,
+        }
+    }
+
+    /// Makes a change on a connection that nothing else uses meanwhile, within the deadline of a call.
+    /// The connection is kept for the next, unless something goes wrong.
+    pub fn change(
+        &self,
+        change: Change,
+    ) -> impl Future<Output = Result<Value, Failure>> + Send + use<> {
+        let until = Instant::now() + self.shared.patience();
+        let (shared, token) = (self.shared.clone(), self.token());
+        let obstacle = self.obstacle();
+        let work = async move {
+            let _token = token;
+            let mut spare = shared.spare.lock().await;
+            let mut connected = match spare.take() {
+                Some(connected) if !connected.driver.0.is_finished() => connected,
+                _ => connect(&shared.plan, &shared.place).await?,
+            };
+            let value = change.make(&mut connected.commands).await?;
+            *spare = Some(connected);
+            Ok(value)
+        };
+        async move {
+            if let Some(failure) = obstacle {
+                return Err(failure);
+            }
+            let (sender, receiver) = oneshot::channel();
+            runtime::handle().spawn(async move {
+                let _ =
+                    sender.send(timeout_at(until, work).await.unwrap_or_else(|_| Err(silent())));
+            });
+            receiver.await.unwrap_or_else(|_| Err(closed()))
+        }
+    }
+
+    /// Whether a command would be sent at once.
+    pub fn is_up(&self) -> bool {
+        matches!(&*self.shared.health.borrow(), Health::Up(_))
     }
 }
 
@@ -138,63 +230,16 @@ impl Drop for Link {
 }
 
 impl Shared {
-    /// Asks for a command to be sent with the others of this turn. A call is sent at the next flush.
-    pub fn call(&self, command: Cmd) -> Call {
-        if let Some(failure) = self.obstacle() {
-            return Call::Failed(failure);
-        }
-        let mut gathered = self.gathered.lock();
-        let batch = gathered.get_or_insert_with(|| Batch::new(16));
-        let call = batch.add(command);
-        if batch.commands.len() >= LONGEST_BATCH {
-            self.send(gathered.take());
-        }
-        call
-    }
-
-    /// Sends what was gathered.
-    pub fn flush(&self) {
-        let mut gathered = self.gathered.lock();
-        // Under the lock, so that batches are handed over in their order.
-        self.send(gathered.take());
-    }
-
-    fn send(&self, batch: Option<Batch>) {
-        let Some(batch) = batch else { return };
-        if let Err(refused) = self.sender.send((batch, self.token())) {
-            refused.0.0.answers.fail(closed());
-        }
-    }
-
-    /// While it is held, the store is not closed.
-    pub fn token(&self) -> TaskTrackerToken {
-        self.under_way.token()
-    }
-
-    /// Why a command would fail at once, if it would.
-    pub fn obstacle(&self) -> Option<Failure> {
-        match &*self.health.borrow() {
-            Health::Down(failure) => Some(failure.clone()),
-            Health::Closed => Some(closed()),
-            Health::Connecting | Health::Up(_) => None,
-        }
-    }
-
-    /// When a call that begins now has to have an answer.
-    pub fn deadline(&self) -> Instant {
-        Instant::now() + self.plan.command_timeout.mul_f64(PATIENCE)
-    }
-
-    pub fn announce(&self, event: Event) {
-        let mut announcer = self.announcer.lock();
-        match &announcer.listener {
-            Some(listener) => listener(event),
-            None => announcer.unheard.push(event),
-        }
+    /// How long a command may take.
+    fn patience(&self) -> Duration {
+        self.plan.command_timeout.mul_f64(PATIENCE)
     }
 
     /// The connection, waited for while it is being made.
     async fn connection(&self) -> Result<Arc<Connection>, Failure> {
+        if let Health::Up(connection) = &*self.health.borrow() {
+            return Ok(connection.clone());
+        }
         let mut health = self.health.subscribe();
         let settled = health.wait_for(|health| !matches!(health, Health::Connecting)).await;
         match settled.as_deref() {
@@ -221,6 +266,13 @@ impl Shared {
     }
 }
 
+fn silent() -> Failure {
+    Failure::new(
+        Kind::Timeout,
+        "the server did not answer in time; whether it did what was asked is not known",
+    )
+}
+
 fn closed() -> Failure {
     Failure::new(Kind::Closed, "the store was closed")
 }
@@ -242,7 +294,8 @@ async fn keep_connected(shared: &Shared) {
     let mut delay = delays.build();
     let mut is_down = false;
     loop {
-        let connected = match timeout(shared.plan.connect_timeout, connect(&shared.plan)).await {
+        let attempt = connect(&shared.plan, &shared.place);
+        let connected = match timeout(shared.plan.connect_timeout, attempt).await {
             Ok(connected) => connected,
             Err(_) => Err(Failure::new(
                 Kind::Unavailable,
@@ -260,7 +313,7 @@ async fn keep_connected(shared: &Shared) {
                 });
                 shared.set(Health::Up(connection.clone()));
                 if std::mem::take(&mut is_down) {
-                    shared.announce(Event::Up);
+                    (shared.listener)(Event::Up);
                 }
                 tokio::select! {
                     _ = &mut driver.0 => {}
@@ -276,7 +329,7 @@ async fn keep_connected(shared: &Shared) {
             Err(failure) => {
                 shared.set(Health::Down(failure.clone()));
                 if !std::mem::replace(&mut is_down, true) {
-                    shared.announce(Event::Down(Error::from(failure)));
+                    (shared.listener)(Event::Down(Error::from(failure)));
                 }
             }
         }
@@ -293,7 +346,7 @@ async fn send_all(shared: Arc<Shared>, mut batches: mpsc::UnboundedReceiver<Sent
             Some(sent) = batches.recv() => sent,
             () = &mut is_closed => return,
         };
-        let until = since + shared.plan.command_timeout.mul_f64(PATIENCE);
+        let until = since + shared.patience();
         let latest = until.min(since + shared.plan.connect_timeout);
         let connection = match timeout_at(latest, shared.connection()).await {
             Ok(Ok(connection)) => connection,
@@ -345,10 +398,7 @@ impl Connection {
                 if self.answered.load(Relaxed) == answered {
                     self.replace.notify_one();
                 }
-                Err(Failure::new(
-                    Kind::Timeout,
-                    "the server did not answer in time; whether it did what was asked is not known",
-                ))
+                Err(silent())
             }
         }
     }

@@ -4,9 +4,14 @@
 //! A record is the session's JSON text as a string at `<prefix><sid>`, with the server's own expiry, as
 //! connect-redis writes it: the two can share a place. So there are no versions: texts are compared.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
 };
 
 use redis::Value;
@@ -15,24 +20,28 @@ use self::{
     address::Plan,
     command::Keys,
     failure::Failure,
-    link::{Link, Shared},
+    servers::{Asked, Refused, Servers},
 };
 use crate::{
     backend::{Answer, Backend, Count, Gauges, Listener, Page, Replaced, Touched, Written},
-    error::Result,
+    error::{Error, Result},
     options::{Form, Options},
     record::{Draft, ExpiryRule, Millis, Record, Seen, Touch},
 };
 
 mod address;
 mod batch;
+mod cluster;
 mod command;
 mod connect;
 mod failure;
 mod link;
 mod reply;
 mod script;
+mod servers;
 mod tls;
+mod topology;
+mod transaction;
 mod walk;
 
 /// The schemes of its URLs.
@@ -74,22 +83,16 @@ pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
         keys: Arc::new(Keys::new(&plan.prefix)),
         identity: plan.identity.clone(),
         knows_gt: Arc::new(AtomicBool::new(true)),
-        link: Link::open(plan),
+        servers: Servers::open(plan),
     }))
 }
 
 struct Redis {
-    link: Link,
+    servers: Arc<Servers>,
     keys: Arc<Keys>,
     identity: String,
     /// Whether `PEXPIRE` takes `GT`: since Redis 7.
     knows_gt: Arc<AtomicBool>,
-}
-
-impl Redis {
-    fn shared(&self) -> &Arc<Shared> {
-        self.link.shared()
-    }
 }
 
 /// An answer that is still under way.
@@ -97,18 +100,26 @@ fn later<T>(answer: impl Future<Output = Result<T, Failure>> + Send + 'static) -
     Answer::Later(Box::pin(async move { Ok(answer.await?) }))
 }
 
-/// Calls a script by its hash, and with its text where the server does not know it.
-async fn run(link: &Shared, script: redis::Cmd) -> Result<Value, Failure> {
-    let mut call = link.call(script);
-    match (&mut call).await {
-        Err(failure) if failure.code() == "NOSCRIPT" => match call.command() {
-            Some(command) => {
-                link.call(script::with_text(&command).ok_or_else(reply::misunderstood)?).await
-            }
-            None => Err(failure),
-        },
-        answer => answer,
+/// The answer to one command, read once it is there.
+struct Read<R> {
+    asked: Asked,
+    read: R,
+}
+
+impl<T, R: Fn(Value) -> Result<T, Failure> + Unpin> Future for Read<R> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let asked = ready!(Pin::new(&mut self.asked).poll(cx));
+        Poll::Ready(asked.map_err(Failure::from).and_then(&self.read).map_err(Error::from))
     }
+}
+
+fn read<T>(
+    asked: Asked,
+    read: impl Fn(Value) -> Result<T, Failure> + Send + Unpin + 'static,
+) -> Answer<T> {
+    Answer::Later(Box::pin(Read { asked, read }))
 }
 
 impl Backend for Redis {
@@ -129,29 +140,29 @@ impl Backend for Redis {
     }
 
     fn flush(&self) {
-        self.shared().flush();
+        self.servers.flush();
     }
 
     fn listen(&self, listener: Listener) {
-        self.link.listen(listener);
+        self.servers.listen(listener);
     }
 
     fn close(&self) -> Answer<()> {
-        let closed = self.link.close();
+        let servers = self.servers.clone();
         later(async move {
-            closed.await;
+            servers.close().await;
             Ok(())
         })
     }
 
     fn get(&self, sid: &[u8], _now: Millis) -> Answer<Option<Record>> {
-        let call = self.shared().call(self.keys.get(sid));
-        later(async move { Ok(reply::text(call.await?)?.map(reply::untold)) })
+        let asked = self.servers.ask(self.keys.get(sid));
+        read(asked, |value| Ok(reply::text(value)?.map(reply::untold)))
     }
 
     fn put(&self, sid: &[u8], draft: Draft<'_>, now: Millis) -> Answer<Written> {
-        let call = self.shared().call(self.keys.put(sid, &draft, now));
-        later(async move { call.await.map(|_| Written::default()) })
+        let asked = self.servers.ask(self.keys.put(sid, &draft, now));
+        read(asked, |_| Ok(Written::default()))
     }
 
     fn replace(
@@ -163,44 +174,58 @@ impl Backend for Redis {
     ) -> Answer<Replaced> {
         let seen = seen.map(|seen| (seen.payload)());
         let script = self.keys.replace(sid, seen.as_deref(), &draft, now);
-        let link = self.shared().clone();
-        later(async move { reply::replaced(run(&link, script).await?, now) })
+        let replaced = self.servers.clone().replace(script);
+        later(async move { reply::replaced(replaced.await?, now) })
     }
 
     fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<Touched> {
         if touch.rule == ExpiryRule::Keep {
             return Touched::Done.into();
         }
-        let link = self.shared().clone();
-        let is_plain = touch.rule != ExpiryRule::Later || self.knows_gt.load(Relaxed);
-        if touch.slack > 0 || !is_plain {
+        let servers = self.servers.clone();
+        let is_later = touch.rule == ExpiryRule::Later;
+        if touch.slack > 0 || (is_later && !self.knows_gt.load(Relaxed)) {
             let script = self.keys.touch_by_script(sid, &touch, now);
-            return later(async move { run(&link, script).await.map(|_| Touched::Done) });
+            return later(async move { servers.touch(script).await.map(|()| Touched::Done) });
         }
-        let call = link.call(self.keys.touch(sid, &touch, now));
-        later(async move { call.await.map(|_| Touched::Done) })
+        let asked = servers.ask(self.keys.touch(sid, &touch, now));
+        if !is_later {
+            return read(asked, |_| Ok(Touched::Done));
+        }
+        let knows_gt = self.knows_gt.clone();
+        later(async move {
+            match asked.await {
+                Err(Refused { failure, command: Some(command) }) if failure.code() == "ERR" => {
+                    let script = command::touch_instead(&command).ok_or(failure)?;
+                    // Boxed, since it is needed once.
+                    Box::pin(servers.touch(script)).await?;
+                    knows_gt.store(false, Relaxed);
+                }
+                answer => drop(answer?),
+            }
+            Ok(Touched::Done)
+        })
     }
 
     fn remove(&self, sid: &[u8]) -> Answer<()> {
-        let call = self.shared().call(self.keys.remove(sid));
-        later(async move { call.await.map(drop) })
+        let asked = self.servers.ask(self.keys.remove(sid));
+        read(asked, |_| Ok(()))
     }
 
     fn page(&self, from: u64, _now: Millis) -> Answer<Page> {
-        later(walk::page(self.shared().clone(), self.keys.clone(), from))
+        later(walk::page(self.servers.clone(), self.keys.clone(), from))
     }
 
     fn count(&self, from: u64, _now: Millis) -> Answer<Count> {
-        later(walk::count(self.shared().clone(), self.keys.clone(), from))
+        later(walk::count(self.servers.clone(), self.keys.clone(), from))
     }
 
     fn clear(&self) -> Answer<()> {
-        later(walk::clear(self.shared().clone(), self.keys.clone()))
+        later(walk::clear(self.servers.clone(), self.keys.clone()))
     }
 
     fn ping(&self) -> Answer<()> {
-        let call = self.shared().call(command::ping());
-        later(async move { call.await.map(drop) })
+        later(walk::ping(self.servers.clone()))
     }
 
     fn gauges(&self) -> Gauges {

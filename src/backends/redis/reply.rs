@@ -63,11 +63,3 @@ pub fn scanned(value: Value) -> Result<(u64, Vec<Vec<u8>>), Failure> {
     });
     Ok((cursor, keys.collect()))
 }
-
-/// The values of an array.
-pub fn array(value: Value) -> Result<Vec<Value>, Failure> {
-    match value {
-        Value::Array(values) => Ok(values),
-        _ => Err(misunderstood()),
-    }
-}

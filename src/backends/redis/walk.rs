@@ -1,55 +1,86 @@
-//! Walks over the keys of a prefix, in pages. Knows `SCAN`; not the connection, and nothing of sessions.
+//! Walks over the keys of a prefix, in pages, one master after the other. Knows `SCAN`, and nothing of
+//! sessions or connections.
 
 use std::sync::Arc;
 
 use super::{
     command::{self, Keys},
     failure::Failure,
-    link::Shared,
     reply,
+    servers::Servers,
 };
-use crate::backend::{Count, Page};
+use crate::{
+    backend::{Count, Page},
+    error::Kind,
+};
 
-/// One step of a walk: the keys of our prefix among those that the server looked at.
+/// The lower bits of a place in a walk are the master's, the others the cursor it gave: a cursor has
+/// hardly more bits than the server has keys.
+const MASTER_BITS: u32 = 10;
+const MASTERS: u64 = 1 << MASTER_BITS;
+
+/// One step of a walk: where the next begins, and the keys of our prefix among those that were met.
 async fn step(
-    link: &Shared,
+    servers: &Arc<Servers>,
     keys: &Keys,
     from: u64,
 ) -> Result<(Option<u64>, Vec<Vec<u8>>), Failure> {
-    let (next, mut found) = reply::scanned(link.call(keys.scan(from)).await?)?;
+    let (master, cursor) = (from % MASTERS, from >> MASTER_BITS);
+    let masters = servers.masters().await? as u64;
+    let answer = servers.ask_master(master as usize, keys.scan(cursor)).await?;
+    let (cursor, mut found) = reply::scanned(answer)?;
     found.retain(|key| keys.sid(key).is_some());
-    Ok(((next != 0).then_some(next), found))
+    let next = match cursor {
+        0 => Some(master + 1).filter(|next| *next < masters.min(MASTERS)),
+        cursor => Some(cursor << MASTER_BITS | master),
+    };
+    Ok((next, found))
 }
 
-pub async fn page(link: Arc<Shared>, keys: Arc<Keys>, from: u64) -> Result<Page, Failure> {
-    let (next, found) = step(&link, &keys, from).await?;
-    if found.is_empty() {
-        return Ok(Page { records: Vec::new(), next });
-    }
-    let texts = command::on_keys("MGET", found.iter().map(Vec::as_slice));
-    let texts = reply::array(link.call(texts).await?)?;
+pub async fn page(servers: Arc<Servers>, keys: Arc<Keys>, from: u64) -> Result<Page, Failure> {
+    let (next, found) = step(&servers, &keys, from).await?;
+    // All are asked for before the first is waited for.
+    let texts: Vec<_> = found.iter().map(|key| servers.ask(command::on_key("GET", key))).collect();
     let mut records = Vec::with_capacity(found.len());
     for (key, text) in found.iter().zip(texts) {
-        // Gone since, or of another type by now.
-        let (Some(sid), Some(text)) = (keys.sid(key), reply::text(text)?) else { continue };
-        records.push((sid.into(), reply::untold(text)));
+        let text = match text.await.map_err(Failure::from).and_then(reply::text) {
+            // Of another type by now.
+            Err(failure) if failure.kind() == Kind::Decode => None,
+            text => text?,
+        };
+        if let (Some(sid), Some(text)) = (keys.sid(key), text) {
+            records.push((sid.into(), reply::untold(text)));
+        }
     }
     Ok(Page { records, next })
 }
 
-pub async fn count(link: Arc<Shared>, keys: Arc<Keys>, from: u64) -> Result<Count, Failure> {
-    let (next, found) = step(&link, &keys, from).await?;
+pub async fn count(servers: Arc<Servers>, keys: Arc<Keys>, from: u64) -> Result<Count, Failure> {
+    let (next, found) = step(&servers, &keys, from).await?;
     Ok(Count { live: found.len() as u64, next })
 }
 
-pub async fn clear(link: Arc<Shared>, keys: Arc<Keys>) -> Result<(), Failure> {
+pub async fn clear(servers: Arc<Servers>, keys: Arc<Keys>) -> Result<(), Failure> {
     let mut from = Some(0);
     while let Some(at) = from {
-        let (next, found) = step(&link, &keys, at).await?;
-        if !found.is_empty() {
-            link.call(command::on_keys("UNLINK", found.iter().map(Vec::as_slice))).await?;
+        let (next, found) = step(&servers, &keys, at).await?;
+        let gone: Vec<_> =
+            found.iter().map(|key| servers.ask(command::on_key("UNLINK", key))).collect();
+        for gone in gone {
+            gone.await?;
         }
         from = next;
+    }
+    Ok(())
+}
+
+/// Answers when every master does.
+pub async fn ping(servers: Arc<Servers>) -> Result<(), Failure> {
+    let masters = servers.masters().await?;
+    let answers: Vec<_> =
+        (0..masters).map(|master| servers.ask_master(master, redis::cmd("PING"))).collect();
+    for answer in answers {
+        answer.await?;
     }
     Ok(())
 }

@@ -1,0 +1,342 @@
+//! A cluster: one link for each master, and the table that says which of them has a key. Knows how the
+//! table is kept up to date and how redirections are followed; not what a command means.
+//!
+//! Not the crate's own cluster client: it has a task of its own for each command where a link shares one
+//! write among many, sends writes again by itself, and holds all nodes up while it connects to a dead one.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use parking_lot::RwLock;
+use redis::{Cmd, Value};
+use tokio::{
+    sync::{Notify, watch},
+    time::{sleep, timeout},
+};
+
+use super::{
+    address::{Node, Place, Plan},
+    batch::Call,
+    connect::{ask_one, connect},
+    failure::Failure,
+    link::Link,
+    topology::{self, Topology},
+    transaction::Change,
+};
+use crate::{
+    backend::{Event, Listener},
+    error::Kind,
+    runtime,
+};
+
+/// The table is read again at most this often.
+const PAUSE: Duration = Duration::from_millis(100);
+/// And this often, unasked, while a master cannot be reached: a replica may have taken its place.
+const WATCH: Duration = Duration::from_millis(300);
+
+pub struct Cluster {
+    plan: Arc<Plan>,
+    seeds: Vec<Node>,
+    nodes: RwLock<Nodes>,
+    /// How often the table was read.
+    readings: watch::Sender<u64>,
+    outdated: Arc<Notify>,
+    is_down: AtomicBool,
+    listener: Listener,
+    closed: watch::Sender<bool>,
+}
+
+/// The table, and the links it is used with: before the first reading, those to the seeds.
+#[derive(Default)]
+struct Nodes {
+    topology: Topology,
+    masters: Vec<Arc<Link>>,
+    links: HashMap<Node, Arc<Link>>,
+}
+
+impl Nodes {
+    /// The link to the node that has a key. Before the table is known any node will do: it says where
+    /// the key is.
+    fn owner(&self, key: &[u8]) -> Option<&Arc<Link>> {
+        if self.masters.is_empty() {
+            return self
+                .links
+                .values()
+                .min_by_key(|link| (link.obstacle().is_some(), !link.is_up()));
+        }
+        self.masters.get(self.topology.owner(topology::slot(key))?)
+    }
+}
+
+impl Cluster {
+    /// Begins to connect, and does not wait for it.
+    pub fn open(plan: Arc<Plan>, seeds: Vec<Node>, listener: Listener) -> Arc<Cluster> {
+        let cluster = Arc::new(Cluster {
+            plan,
+            nodes: RwLock::default(),
+            readings: watch::Sender::new(0),
+            outdated: Arc::default(),
+            is_down: AtomicBool::new(false),
+            listener,
+            closed: watch::Sender::new(false),
+            seeds: seeds.clone(),
+        });
+        for seed in seeds {
+            cluster.with_link(&seed, |_| ());
+        }
+        runtime::handle().spawn(keep_current(Arc::downgrade(&cluster), cluster.closed.subscribe()));
+        cluster
+    }
+
+    /// Asks for a command to be sent to the node that has its key.
+    pub fn call(&self, command: Cmd) -> Call {
+        // Under the lock, so that no link is given up while a command is added to it.
+        let nodes = self.nodes.read();
+        match nodes.owner(key(&command)) {
+            Some(link) => link.call(command),
+            None => self.nobody().into(),
+        }
+    }
+
+    /// Makes a change on the node that has its key.
+    pub fn change(
+        &self,
+        change: Change,
+    ) -> impl Future<Output = Result<Value, Failure>> + Send + use<> {
+        let made = self.nodes.read().owner(change.key()).map(|link| link.change(change));
+        let nobody = made.is_none().then(|| self.nobody());
+        async move {
+            match (made, nobody) {
+                (Some(made), _) => made.await,
+                (None, nobody) => Err(nobody.unwrap_or_else(unreachable)),
+            }
+        }
+    }
+
+    fn nobody(&self) -> Failure {
+        self.outdated.notify_one();
+        Failure::new(
+            Kind::Unavailable,
+            "no node of the cluster has this session's slot at the moment; try again",
+        )
+    }
+
+    /// Asks for a command to be sent to a master, by its place among them.
+    pub fn call_master(&self, master: usize, command: Cmd) -> Call {
+        match self.nodes.read().masters.get(master) {
+            Some(link) => link.call(command),
+            None => Failure::new(
+                Kind::Unavailable,
+                "the cluster has fewer masters than when this walk began; begin it again",
+            )
+            .into(),
+        }
+    }
+
+    /// How many masters there are, once that is known.
+    pub async fn masters(&self) -> Result<usize, Failure> {
+        let mut readings = self.readings.subscribe();
+        while *readings.borrow_and_update() == 0 {
+            if let Some(failure) = self.obstacle() {
+                return Err(failure);
+            }
+            readings.changed().await.map_err(|_| unreachable())?;
+        }
+        Ok(self.nodes.read().masters.len())
+    }
+
+    /// The call again, where it is to be made instead, after it has failed.
+    pub fn redirected(self: &Arc<Self>, call: &Call, failure: &Failure) -> Option<Call> {
+        let code = failure.code();
+        if failure.kind() == Kind::Unavailable || code == "MOVED" {
+            self.outdated.notify_one();
+        }
+        if !matches!(code, "MOVED" | "ASK") {
+            return None;
+        }
+        let command = call.command()?;
+        let node = topology::redirection(failure.detail(), &self.asked(key(&command))?)?;
+        Some(self.with_link(&node, |link| match code {
+            "ASK" => link.call_asking(command),
+            _ => link.call(command),
+        }))
+    }
+
+    /// Whom a command was sent to that had this key.
+    fn asked(&self, key: &[u8]) -> Option<Node> {
+        let topology = &self.nodes.read().topology;
+        let owner = topology.owner(topology::slot(key));
+        owner.and_then(|index| topology.masters.get(index)).or(self.seeds.first()).cloned()
+    }
+
+    /// Uses the link to a node, which is made where there is none.
+    fn with_link<T>(self: &Arc<Self>, node: &Node, with: impl FnOnce(&Link) -> T) -> T {
+        if let Some(link) = self.nodes.read().links.get(node) {
+            return with(link);
+        }
+        let mut nodes = self.nodes.write();
+        with(nodes.links.entry(node.clone()).or_insert_with(|| self.connect(node)))
+    }
+
+    fn connect(self: &Arc<Self>, node: &Node) -> Arc<Link> {
+        let cluster = Arc::downgrade(self);
+        let listener = move |event| {
+            if let Some(cluster) = cluster.upgrade() {
+                cluster.outdated.notify_one();
+                cluster.review(event);
+            }
+        };
+        let place = Place::Single(node.clone());
+        Arc::new(Link::open(self.plan.clone(), place, Arc::new(listener)))
+    }
+
+    /// The cluster is down when no node of it can be reached.
+    fn review(&self, event: Event) {
+        match event {
+            Event::Down(error) => {
+                if self.obstacle().is_some() && !self.is_down.swap(true, Relaxed) {
+                    (self.listener)(Event::Down(error));
+                }
+            }
+            Event::Up => {
+                if self.is_down.swap(false, Relaxed) {
+                    (self.listener)(Event::Up);
+                }
+            }
+            Event::Warning(_) => (self.listener)(event),
+        }
+    }
+
+    /// Why every command would fail at once, if it would.
+    pub fn obstacle(&self) -> Option<Failure> {
+        let nodes = self.nodes.read();
+        let mut obstacle = Some(unreachable());
+        for link in nodes.links.values() {
+            obstacle = Some(link.obstacle()?);
+        }
+        obstacle
+    }
+
+    pub fn flush(&self) {
+        self.nodes.read().links.values().for_each(|link| link.flush());
+    }
+
+    pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.closed.send_replace(true);
+        let links: Vec<_> = self.nodes.read().links.values().map(|link| link.close()).collect();
+        async move {
+            for link in links {
+                link.await;
+            }
+        }
+    }
+
+    /// Reads the table from the first node that gives one.
+    async fn read(&self) -> Option<Topology> {
+        let mut ask = redis::cmd("CLUSTER");
+        ask.arg("SLOTS");
+        let up: Vec<(Node, Arc<Link>)> = {
+            let nodes = self.nodes.read();
+            let up = nodes.links.iter().filter(|(_, link)| link.is_up());
+            up.map(|(node, link)| (node.clone(), link.clone())).collect()
+        };
+        for (node, link) in up {
+            let call = link.call(ask.clone());
+            link.flush();
+            let answer = timeout(self.plan.connect_timeout / 2, call).await;
+            if let Ok(Ok(answer)) = answer
+                && let Some(topology) = Topology::read(&answer, &node)
+            {
+                return Some(topology);
+            }
+        }
+        for seed in &self.seeds {
+            let place = Place::Single(seed.clone());
+            let answer = timeout(self.plan.connect_timeout / 2, async {
+                let mut connected = connect(&self.plan, &place).await?;
+                ask_one(&mut connected, &ask).await
+            });
+            if let Ok(Ok(answer)) = answer.await
+                && let Some(topology) = Topology::read(&answer, seed)
+            {
+                return Some(topology);
+            }
+        }
+        None
+    }
+
+    /// Takes a table: links to masters that are new, and gives up links to others.
+    fn adopt(self: &Arc<Self>, topology: Topology) {
+        let mut nodes = self.nodes.write();
+        let mut former = std::mem::take(&mut nodes.links);
+        for master in &topology.masters {
+            let link = former.remove(master).unwrap_or_else(|| self.connect(master));
+            nodes.links.insert(master.clone(), link);
+        }
+        nodes.masters = topology.masters.iter().map(|master| nodes.links[master].clone()).collect();
+        nodes.topology = topology;
+        drop(nodes);
+        for (_, link) in former {
+            // What is under way on it ends first.
+            let closed = link.close();
+            tokio::spawn(async move {
+                closed.await;
+                drop(link);
+            });
+        }
+        self.readings.send_modify(|readings| *readings += 1);
+    }
+
+    fn is_whole(&self) -> bool {
+        self.nodes.read().masters.iter().all(|link| link.is_up())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.closed.send_replace(true);
+    }
+}
+
+/// Reads the table at first, whenever it turned out to be outdated, and while a master is missing.
+async fn keep_current(cluster: Weak<Cluster>, mut closed: watch::Receiver<bool>) {
+    let work = async {
+        loop {
+            let Some(open) = cluster.upgrade() else { return };
+            let outdated = open.outdated.clone();
+            let read = open.read().await;
+            let is_known = read.is_some();
+            if let Some(topology) = read {
+                open.adopt(topology);
+            }
+            let is_whole = is_known && open.is_whole();
+            drop(open);
+            sleep(PAUSE).await;
+            match is_whole {
+                true => outdated.notified().await,
+                false => _ = timeout(WATCH, outdated.notified()).await,
+            }
+        }
+    };
+    tokio::select! {
+        _ = closed.wait_for(|is_closed| *is_closed) => {}
+        () = work => {}
+    }
+}
+
+fn unreachable() -> Failure {
+    Failure::new(Kind::Unavailable, "no node of the cluster can be reached; it is tried again")
+}
+
+/// The key of a command: its first argument, or that of a script.
+fn key(command: &Cmd) -> &[u8] {
+    let mut words = super::script::arguments(command);
+    let is_script = words.next().is_some_and(|name| name.starts_with(b"EVAL"));
+    words.nth(if is_script { 2 } else { 0 }).unwrap_or_default()
+}

@@ -1,0 +1,137 @@
+//! What the scripts do, without scripts, for servers whose ACL forbids them: `WATCH`, look, then
+//! `MULTI`/`EXEC`, which does nothing where the key was changed meanwhile. It takes two round trips and
+//! a connection that nobody else uses. Answers what the script would.
+
+use redis::{Cmd, Pipeline, RedisWrite, Value, aio::MultiplexedConnection};
+
+use super::{failure::Failure, reply, script};
+
+/// The call of a script, which says all that is to be done.
+pub struct Change {
+    script: Cmd,
+}
+
+impl Change {
+    /// What a call of the script of `replace` asks for.
+    pub fn of(script: Cmd) -> Change {
+        Change { script }
+    }
+
+    fn word(&self, index: usize) -> Option<&[u8]> {
+        script::arguments(&self.script).nth(index)
+    }
+
+    /// The words are those of `EVALSHA hash 1 key text rule left [seen]`.
+    pub fn key(&self) -> &[u8] {
+        self.word(3).unwrap_or_default()
+    }
+
+    /// Watches and writes until nobody comes between the two.
+    pub async fn make(&self, connection: &mut MultiplexedConnection) -> Result<Value, Failure> {
+        loop {
+            let (text, left) = self.look(connection).await?;
+            let is_other = self.word(7).is_some_and(|seen| text.as_deref() != Some(seen));
+            match text {
+                Some(_) if !is_other => {
+                    if self.write(connection, left).await? {
+                        return Ok(Value::Int(1));
+                    }
+                }
+                other => {
+                    send(connection, redis::cmd("UNWATCH")).await?;
+                    return Ok(match other {
+                        Some(text) => Value::Array(vec![Value::BulkString(text), Value::Int(left)]),
+                        None => Value::Nil,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The text, and how many ms it has left.
+    async fn look(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(Option<Vec<u8>>, i64), Failure> {
+        let mut look = Pipeline::new();
+        for name in ["WATCH", "GET", "PTTL"] {
+            look.cmd(name).arg(self.key());
+        }
+        let mut values = connection.send_packed_commands(&look, 0, look.len()).await?;
+        for value in &mut values {
+            if let Value::ServerError(_) = value
+                && let Value::ServerError(error) = std::mem::take(value)
+            {
+                return Err(error.into());
+            }
+        }
+        match <[Value; 3]>::try_from(values) {
+            Ok([_, Value::BulkString(text), Value::Int(left)]) => Ok((Some(text), left)),
+            Ok([_, Value::Nil, _]) => Ok((None, 0)),
+            _ => Err(reply::misunderstood()),
+        }
+    }
+
+    /// Whether it was written: not, where the record has changed since.
+    async fn write(
+        &self,
+        connection: &mut MultiplexedConnection,
+        theirs: i64,
+    ) -> Result<bool, Failure> {
+        let (text, rule) = (self.word(4).unwrap_or_default(), self.word(5).unwrap_or_default());
+        let left = self.word(6).and_then(|left| std::str::from_utf8(left).ok());
+        let left: i64 = left.and_then(|left| left.parse().ok()).ok_or_else(reply::misunderstood)?;
+        let keep = rule == b"keep" || (rule == b"later" && (theirs < 0 || theirs >= left));
+        let mut write = Pipeline::new();
+        write.atomic();
+        match keep {
+            true => write.cmd("SET").arg(self.key()).arg(text).arg("KEEPTTL"),
+            false if left < 1 => write.cmd("DEL").arg(self.key()),
+            false => write.cmd("SET").arg(self.key()).arg(text).arg("PX").arg(left),
+        };
+        // Skipped are the answers to MULTI and to what it only takes note of.
+        let values = connection.send_packed_commands(&write, 2, 1).await?;
+        match values.into_iter().next() {
+            Some(Value::Nil) => Ok(false),
+            Some(Value::Array(done)) => match done.into_iter().next() {
+                Some(Value::ServerError(error)) => Err(error.into()),
+                _ => Ok(true),
+            },
+            Some(Value::ServerError(error)) => Err(error.into()),
+            _ => Err(reply::misunderstood()),
+        }
+    }
+}
+
+async fn send(connection: &mut MultiplexedConnection, command: Cmd) -> Result<Value, Failure> {
+    match connection.send_packed_command(&command).await? {
+        Value::ServerError(error) => Err(error.into()),
+        value => Ok(value),
+    }
+}
+
+/// Whether a touch without scripts has something to do, by the words of `EVALSHA hash 1 key rule left
+/// slack`, for a record that has `theirs` ms left; and the command that does it.
+pub fn touch(script: &Cmd, theirs: i64) -> Option<Cmd> {
+    let words: Vec<&[u8]> = script::arguments(script).collect();
+    let number = |index: usize| std::str::from_utf8(words.get(index)?).ok()?.parse::<i64>().ok();
+    let (rule, left, slack) = (*words.get(4)?, number(5)?, number(6)?);
+    let is_later = rule == b"later";
+    if theirs == -2 || (is_later && (theirs == -1 || left <= theirs)) {
+        return None;
+    }
+    if theirs >= 0 && left.abs_diff(theirs) < slack as u64 {
+        return None;
+    }
+    let mut command = redis::cmd("PEXPIRE");
+    command.write_arg(words.get(3)?);
+    command.write_arg(words[5]);
+    Some(command)
+}
+
+/// The question that [`touch`] needs the answer to.
+pub fn left(script: &Cmd) -> Cmd {
+    let mut command = redis::cmd("PTTL");
+    command.write_arg(script::arguments(script).nth(3).unwrap_or_default());
+    command
+}
