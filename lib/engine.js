@@ -48,8 +48,6 @@ class Engine {
     // Undefined where every operation is.
     this.waiting = facts.waits ? waiting : undefined
     this.waiting?.start(handle, commandTimeoutMs)
-    // Objects of which a save is under way.
-    this.saving = new WeakSet()
     this.passThrough = facts.passThrough
     this.ttl = typeof options.ttl === 'function' ? options.ttl : ttlMs
     const serializer = options.serializer ?? JSON
@@ -154,7 +152,7 @@ class Engine {
    */
   isBehind(key, session) {
     if (this.waiting === undefined || !this.waiting.isBusy(key)) return false
-    return !this.inside.get || this.waiting.isHeld(key) || this.saving.has(session)
+    return !this.inside.get || this.waiting.isHeld(key) || this.waiting.isSaving(key, session)
   }
 
   /** Saves what the session is now, from the base that the save before it will leave. */
@@ -210,11 +208,7 @@ class Engine {
     numbers[BASE] = from === undefined ? -1 : from.version
     const news = native.set(this.handle, key, text, from === undefined ? '' : from.text)
     if (numbers[STATUS] === PENDING) {
-      this.saving.add(session)
-      return this.waiting.wait((news) => {
-        this.saving.delete(session)
-        return this.wrote(key, session, made, news)
-      }, key)
+      return this.waiting.wait((news) => this.wrote(key, session, made, news), key, session)
     }
     return this.wrote(key, session, made, news)
   }

@@ -29,6 +29,8 @@ class Pending extends AsyncResource {
     this.go = go
     // The sid whose later operations wait for this one.
     this.key = key
+    // The object that it saves.
+    this.session = undefined
     // The sid that it waits for itself.
     this.behind = undefined
     // By performance.now().
@@ -43,7 +45,7 @@ class Waiting {
   #timeout
   #onEvents
   #pending = new Map()
-  // Sid -> how many operations on it are under way, and those that wait for them to end.
+  // Sid -> the operations on it that are under way, and those that wait for them to end.
   #busy = new Map()
   // Those that were never sent have numbers of their own, below zero.
   #unsent = 0
@@ -77,15 +79,25 @@ class Waiting {
     return this.#queueOf(key)?.length > 0
   }
 
-  /** What the engine has just begun. With a `key`, later operations on that sid may wait for it. */
-  wait(go, key) {
+  /** Whether a save of this object is under way. */
+  isSaving(key, session) {
+    if (session === undefined) return false
+    return this.#busy.get(key)?.running.some((pending) => pending.session === session) ?? false
+  }
+
+  /**
+   * What the engine has just begun. With a `key`, later operations on that sid may wait for it.
+   * `session`: the object that it saves.
+   */
+  wait(go, key, session) {
     this.#schedule()
     const pending = new Pending(go, key, this.#deadline)
+    pending.session = session
     this.#add(pending, numbers[ID])
     if (key === undefined) return pending
     const busy = this.#busy.get(key)
-    if (busy === undefined) this.#busy.set(key, { running: 1, queue: [] })
-    else busy.running++
+    if (busy === undefined) this.#busy.set(key, { running: [pending], queue: [] })
+    else busy.running.push(pending)
     return pending
   }
 
@@ -181,15 +193,18 @@ class Waiting {
     result.deadline = pending.deadline
     if (pending.key === undefined) return
     // It is one operation still.
-    if (result.key !== undefined) this.#busy.get(result.key).running--
+    const { running } = this.#busy.get(pending.key)
+    running.splice(running.indexOf(pending), 1)
+    if (result.key === undefined) running.push(result)
     result.key = pending.key
+    result.session ??= pending.session
   }
 
   #end(pending, error, result) {
     this.#pending.delete(pending.id)
     pending.emitDestroy()
     pending.answer?.(error, result)
-    if (pending.key !== undefined) this.#free(pending.key)
+    if (pending.key !== undefined) this.#free(pending)
     if (this.#pending.size === 0) this.#rest()
   }
 
@@ -199,10 +214,13 @@ class Waiting {
   }
 
   /** Begins what waited for this sid, up to the next that the others have to wait for. */
-  #free(key) {
-    const busy = this.#busy.get(key)
-    if (--busy.running > 0) return
-    this.#busy.delete(key)
+  #free(ended) {
+    const busy = this.#busy.get(ended.key)
+    if (busy.running.length > 1) {
+      busy.running.splice(busy.running.indexOf(ended), 1)
+      return
+    }
+    this.#busy.delete(ended.key)
     const now = busy.queue.length > 0 ? performance.now() : 0
     for (const pending of busy.queue) {
       // One that is late is not begun any more; `#expire` ends it.
