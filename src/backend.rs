@@ -145,7 +145,7 @@ pub struct Inside {
     pub get: bool,
     /// [`Backend::put`], [`Backend::replace`], and [`Backend::remove`] in their stead.
     pub set: bool,
-    /// [`Backend::touch`], and [`Backend::remove`] in its stead.
+    /// [`Backend::touch`].
     pub touch: bool,
 }
 
