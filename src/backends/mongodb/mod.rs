@@ -16,6 +16,7 @@
 //! and the two may share a collection. docs/mongodb.md says what that asks of the machines' clocks.
 
 use std::{
+    collections::BTreeSet,
     mem::take,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -24,8 +25,10 @@ use std::{
 use bytes::Bytes;
 use mongodb::bson::doc;
 use parking_lot::Mutex;
-use tokio::{sync::oneshot, task::AbortHandle};
-use tokio_util::task::TaskTracker;
+use tokio::{
+    sync::{oneshot, watch},
+    task::AbortHandle,
+};
 
 use self::{
     calls::{Call, Replace, Slot, Task},
@@ -71,7 +74,7 @@ pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
         gathered: Mutex::default(),
         walks: Walks::default(),
         has_no_bulk: AtomicBool::new(false),
-        under_way: TaskTracker::new(),
+        under_way: watch::Sender::default(),
     });
     Ok(Arc::new(Mongo { shared, watch }))
 }
@@ -83,8 +86,8 @@ struct Shared {
     walks: Walks,
     /// The server has no `bulkWrite`.
     has_no_bulk: AtomicBool,
-    /// Closed with the store.
-    under_way: TaskTracker,
+    /// What was sent and has not ended, numbered in the order it was sent.
+    under_way: watch::Sender<BTreeSet<u64>>,
 }
 
 impl Shared {
@@ -95,11 +98,35 @@ impl Shared {
             return;
         }
         let shared = self.clone();
-        let run = async move { send::send(&shared, batch).await };
-        self.under_way.spawn_on(run, runtime::handle());
+        self.spawn(async move { send::send(&shared, batch).await });
     }
 
-    /// Runs something that is no matter of a single record.
+    /// Runs something that [`Shared::earlier`] waits for.
+    fn spawn(self: &Arc<Self>, run: impl Future<Output = ()> + Send + 'static) {
+        let mut number = 0;
+        self.under_way.send_modify(|under_way| {
+            number = under_way.last().map_or(0, |last| last + 1);
+            under_way.insert(number);
+        });
+        let ending = Ending { shared: self.clone(), number };
+        runtime::handle().spawn(async move {
+            run.await;
+            drop(ending);
+        });
+    }
+
+    /// Ends when all has that is under way by now.
+    fn earlier(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut under_way = self.under_way.subscribe();
+        let last = under_way.borrow().last().copied();
+        async move {
+            let is_over =
+                |under_way: &BTreeSet<u64>| under_way.first().copied() > last || under_way.is_empty();
+            let _ = under_way.wait_for(is_over).await;
+        }
+    }
+
+    /// Runs something that is no matter of a single record, after what was asked for before.
     fn run<T: Send + 'static>(
         self: &Arc<Self>,
         time: Duration,
@@ -108,13 +135,29 @@ impl Shared {
         if let Err(error) = self.link.check() {
             return Answer::Ready(Err(error));
         }
+        self.flush();
+        let earlier = self.earlier();
         let (slot, answer) = oneshot::channel();
         let shared = self.clone();
-        let run = async move {
+        self.spawn(async move {
+            earlier.await;
             let _ = slot.send(shared.link.within_time(time, run).await);
-        };
-        self.under_way.spawn_on(run, runtime::handle());
+        });
         later(answer)
+    }
+}
+
+/// Takes a number out of [`Shared::under_way`] when it is dropped.
+struct Ending {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.shared.under_way.send_modify(|under_way| {
+            under_way.remove(&self.number);
+        });
     }
 }
 
@@ -181,11 +224,10 @@ impl Backend for Mongo {
     fn close(&self) -> Answer<()> {
         self.shared.flush();
         self.watch.abort();
-        self.shared.under_way.close();
-        let shared = self.shared.clone();
+        let (shared, earlier) = (self.shared.clone(), self.shared.earlier());
         let (slot, answer) = oneshot::channel();
         runtime::handle().spawn(async move {
-            shared.under_way.wait().await;
+            earlier.await;
             shared.link.close();
             let _ = slot.send(Ok(()));
         });
