@@ -39,6 +39,17 @@ export interface RustStoreOptions<T = AnySession> {
    * `ERR_STORE_TIMEOUT` (default 2,000). Not in memory.
    */
   commandTimeout?: number
+  /**
+   * When an acknowledged save is safe from power loss: `'full'` (the default) at once, `'normal'` with the
+   * next save. Either survives a crash of the process. File only.
+   */
+  durability?: 'full' | 'normal'
+  /** Most bytes that sessions may take (default 17,179,869,184). File only. */
+  mapSize?: number
+  /** `false`: a folder that is not there is an error, and not made. Default `true`. File only. */
+  create?: boolean
+  /** `true`: the folder may be on a FUSE file system, if that is a disk of this machine alone. File only. */
+  allowFuse?: boolean
   /** Milliseconds that a connection may take (default 2,000). Redis and MongoDB only. */
   connectTimeout?: number
   /** The collection of the sessions (default `sessions`). MongoDB only. */

@@ -12,10 +12,13 @@
 //                 (what has a server keeps it running for them, too)
 //   cleanup       runs once, after the row's tests
 
+const fs = require('node:fs')
+const os = require('node:os')
+const path = require('node:path')
 const { threadId } = require('node:worker_threads')
 const { RustStore } = require('..')
 const mongodb = require('./servers/mongodb.js')
-const { startRedis } = require('./servers/redis.js')
+const redis = require('./servers/redis.js')
 
 const timing = {
   get: 'inside',
@@ -72,6 +75,18 @@ const server = {
 
 const places = new WeakMap()
 let opened = 0
+
+/** A folder that is not there yet, under one that is removed when the process of the tests ends. */
+function freshFolder() {
+  if (process.env.RUST_STORE_TEST_FOLDER === undefined) {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-session-store-'))
+    // For child processes and worker threads, too.
+    process.env.RUST_STORE_TEST_FOLDER = folder
+    process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }))
+  }
+  const name = `${process.pid}-${threadId}-${++opened}`
+  return path.join(process.env.RUST_STORE_TEST_FOLDER, name)
+}
 
 function remember(store, url) {
   places.set(store, url)
@@ -154,7 +169,34 @@ function serverRow(name, capabilities, start) {
   }
 }
 
-rows.push(serverRow('redis (one server)', {}, startRedis))
+// On Windows there is no such backend.
+if (process.platform !== 'win32') {
+  rows.push({
+    name: 'file',
+    timing: { ...timing, set: 'later' },
+    capabilities: { ...memory, shared: true, threads: true, processes: true },
+    async open(options) {
+      const url = `file:${freshFolder()}`
+      return remember(new RustStore({ url, ...options }), url)
+    },
+    async again(store, options) {
+      const url = places.get(store)
+      return remember(new RustStore({ url, ...options }), url)
+    },
+    where(store) {
+      return places.get(store)
+    },
+    async cleanup() {},
+  })
+}
+
+if (redis.missing() === undefined) {
+  rows.push(
+    serverRow('redis (one server)', {}, redis.startRedis),
+    serverRow('redis (Sentinel)', {}, redis.startSentinels),
+    serverRow('redis (Cluster)', {}, redis.startCluster),
+  )
+}
 
 if (mongodb.missing() === undefined) {
   const capabilities = {

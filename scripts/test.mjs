@@ -2,13 +2,15 @@
 // took and what was skipped. `npm test -- --help` tells how to run less. With CI=true nothing may be
 // skipped.
 import './node-version.mjs'
+import path from 'node:path'
 import util from 'node:util'
 import { bench } from './bench.mjs'
 import { checkPackage } from './check-package.mjs'
 import { jsTests } from './js-tests.mjs'
+import { redisServer } from './redis.mjs'
 import { setup } from './setup.mjs'
 import { testNodes } from './test-nodes.mjs'
-import { exists, Failure, isCI, run, Steps, say, script, tool } from './tools.mjs'
+import { exists, Failure, filesIn, isCI, run, Steps, say, script, tool } from './tools.mjs'
 
 const USAGE = `npm test -- [flags] [parts of names of JavaScript test files]
   --rust      the engine's tests (cargo test)
@@ -25,7 +27,9 @@ const steps = {
     name: 'engine',
     async run() {
       const locked = isCI ? ['--locked'] : []
-      const { ok, output } = await run('cargo', ['test', '--quiet', ...locked], { show: true })
+      const parts = withoutRedis ? partsWithoutRedis() : []
+      const args = ['test', '--quiet', ...locked, ...parts]
+      const { ok, output } = await run('cargo', args, { show: true })
       if (!ok) throw new Failure('Tests of the engine failed: see above.')
       const results = [
         ...util
@@ -68,6 +72,15 @@ const steps = {
   nodes: { name: 'other Node.js', extra: true, run: () => testNodes() },
 }
 
+// Why there is no Redis to test with, if so.
+let withoutRedis
+
+/** The engine's tests but those that need Redis: all of cargo's, by name. */
+function partsWithoutRedis() {
+  const names = filesIn('tests', '.rs').map((file) => path.basename(file, '.rs'))
+  return ['--lib', ...names.flatMap((name) => ['--test', name])]
+}
+
 function chosen() {
   const names = [...Object.keys(steps), 'all', 'help']
   const options = Object.fromEntries(names.map((name) => [name, { type: 'boolean' }]))
@@ -86,6 +99,10 @@ script(import.meta.url, async () => {
   const narrowed = Object.keys(steps).some((name) => values[name])
   const summary = new Steps()
   await summary.step('setup', () => setup({ rust: !narrowed || values.rust }))
+  if (!narrowed || values.rust || values.js) {
+    withoutRedis = await redisServer()
+    if (withoutRedis) say(withoutRedis)
+  }
   for (const [flag, { name, extra, missing, run: work }] of Object.entries(steps)) {
     const why = missing?.()
     if (narrowed ? !values[flag] : extra && !values.all && !isCI) {

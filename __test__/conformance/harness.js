@@ -111,6 +111,15 @@ function dataOf(session) {
   return data
 }
 
+/** Asserts what `cookie.maxAge = ms` has set: the clock may go on between the two looks it takes. */
+function assertMaxAge(session, ms, why) {
+  const { originalMaxAge } = session.cookie
+  assert.ok(
+    Math.abs(originalMaxAge - ms) < 50,
+    `${why ?? 'originalMaxAge'}: ${originalMaxAge}, not ${ms}`,
+  )
+}
+
 /** Collects what an event delivers. */
 function listen(store, event) {
   const seen = []
@@ -153,6 +162,7 @@ function runChild(row, script, ...args) {
 
 module.exports = {
   WORKERS,
+  assertMaxAge,
   dataOf,
   isStoreError,
   listen,

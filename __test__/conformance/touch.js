@@ -25,7 +25,8 @@ module.exports = (row) => {
     await store.touch('a', session)
     const got = await store.get('a')
     shows(got, start + 3 * time.minute, 'cookie.expires was moved')
-    assert.deepEqual([got.n, got.cookie.originalMaxAge], [1, 2 * time.minute])
+    assert.equal(got.n, 1)
+    h.assertMaxAge(got, 2 * time.minute)
     await time.livesUntil(store, 'a', start + 3 * time.minute, 'touched after a minute')
   })
 
@@ -179,7 +180,7 @@ module.exports = (row) => {
     session.cookie.maxAge = 4 * time.minute
     await store.touch('a', session)
     const got = await store.get('a')
-    assert.equal(got.cookie.originalMaxAge, 4 * time.minute)
+    h.assertMaxAge(got, 4 * time.minute)
     shows(got, start + 4 * time.minute, 'cookie.expires follows')
     await time.livesUntil(store, 'a', start + 4 * time.minute, 'remembered')
   })
@@ -192,7 +193,7 @@ module.exports = (row) => {
     const session = await h.load(store, 'a')
     session.cookie.maxAge = 2 * time.minute
     await store.touch('a', session)
-    assert.equal((await store.get('a')).cookie.originalMaxAge, 2 * time.minute)
+    h.assertMaxAge(await store.get('a'), 2 * time.minute)
     await time.livesUntil(store, 'a', start + 2 * time.minute, 'shortened')
   })
 
@@ -205,7 +206,7 @@ module.exports = (row) => {
       session.touch()
       session.cookie.originalMaxAge = 20 * time.minute + drift
       await store.touch('a', session)
-      assert.equal((await store.get('a')).cookie.originalMaxAge, 20 * time.minute, `drift ${drift}`)
+      h.assertMaxAge(await store.get('a'), 20 * time.minute, `drift ${drift}`)
     }
   })
 
@@ -224,7 +225,7 @@ module.exports = (row) => {
     await store.touch('a', stale)
     const got = await store.get('a')
     assert.equal(got.cookie.sameSite, 'strict')
-    assert.equal(got.cookie.originalMaxAge, 5 * time.minute)
+    h.assertMaxAge(got, 5 * time.minute)
     assert.ok(Date.parse(got.cookie.expires) > start + time.minute)
   })
 
@@ -314,7 +315,7 @@ module.exports = (row) => {
     const session = await h.load(store, 'a')
     session.cookie.maxAge = 5 * time.minute
     await store.touch('a', session)
-    assert.equal((await store.get('a')).cookie.originalMaxAge, 5 * time.minute)
+    h.assertMaxAge(await store.get('a'), 5 * time.minute)
     await h.seed(store, 'b', { n: 1 }, 2 * time.minute)
     const saved = await h.load(store, 'b')
     const start = Date.now()

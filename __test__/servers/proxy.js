@@ -61,7 +61,7 @@ async function createProxy(targetPort) {
       if (!delayed && !pair.held.length) return reply(pair, chunk)
       // Whichever timer ends first, replies keep their order.
       pair.held.push(chunk)
-      setTimeout(() => reply(pair, pair.held.shift()), delayed)
+      setTimeout(() => reply(pair, pair.held.shift()), delayed).unref()
     })
     // Listening for data has set them going.
     if (isPaused) {

@@ -1,16 +1,21 @@
-//! The backends there are, one line each.
+//! The backends there are, one entry each.
 
 #[cfg(not(feature = "mongodb"))]
 use crate::error::{Error, Kind};
 use crate::options::{DEFAULT_TTL_S, Form, Registration};
 
+#[cfg(unix)]
+pub mod file;
+#[cfg(not(unix))]
+#[path = "file/absent.rs"]
+pub mod file;
 pub mod memory;
 #[cfg(feature = "mongodb")]
 pub mod mongodb;
 pub mod redis;
 
 /// Every backend of this build.
-pub static REGISTRY: [Registration; 3] = [
+pub static REGISTRY: [Registration; 4] = [
     Registration {
         name: "memory",
         schemes: &["memory"],
@@ -18,6 +23,14 @@ pub static REGISTRY: [Registration; 3] = [
         options: &[("max", Form::Count), ("maxBytes", Form::Count)],
         foreign_parameters: false,
         open: memory::open,
+    },
+    Registration {
+        name: "file",
+        schemes: &["file"],
+        default_ttl_s: DEFAULT_TTL_S,
+        options: file::OPTIONS,
+        foreign_parameters: false,
+        open: file::open,
     },
     Registration {
         name: "redis",

@@ -22,8 +22,16 @@ pub struct Server {
     process: Child,
 }
 
+/// A node of a cluster talks to the others on its port plus 10,000.
+const HIGHEST_PORT: u16 = 55_535;
+
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if port <= HIGHEST_PORT {
+            return port;
+        }
+    }
 }
 
 /// Waits until it is so: a server's state that nobody announces.
@@ -128,7 +136,9 @@ fn shown(value: Value) -> String {
 }
 
 fn spawn(folder: &Path, is_sentinel: bool) -> Child {
-    Command::new("redis-server")
+    // Another server of the kind, such as Valkey's.
+    let server = env::var("RUST_STORE_TEST_REDIS").unwrap_or_else(|_| "redis-server".into());
+    Command::new(server)
         .arg(folder.join("redis.conf"))
         .args(is_sentinel.then_some("--sentinel"))
         .stdout(Stdio::null())

@@ -19,6 +19,7 @@ use tokio::{
     sync::{Notify, watch},
     time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     address::{Node, Place, Plan},
@@ -49,7 +50,7 @@ pub struct Cluster {
     outdated: Arc<Notify>,
     is_down: AtomicBool,
     listener: Listener,
-    closed: watch::Sender<bool>,
+    closed: CancellationToken,
 }
 
 /// The table, and the links it is used with: before the first reading, those to the seeds.
@@ -84,13 +85,13 @@ impl Cluster {
             outdated: Arc::default(),
             is_down: AtomicBool::new(false),
             listener,
-            closed: watch::Sender::new(false),
+            closed: CancellationToken::new(),
             seeds: seeds.clone(),
         });
         for seed in seeds {
             cluster.with_link(&seed, |_| ());
         }
-        runtime::handle().spawn(keep_current(Arc::downgrade(&cluster), cluster.closed.subscribe()));
+        runtime::handle().spawn(keep_current(Arc::downgrade(&cluster), cluster.closed.clone()));
         cluster
     }
 
@@ -228,7 +229,7 @@ impl Cluster {
     }
 
     pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.closed.send_replace(true);
+        self.closed.cancel();
         let links: Vec<_> = self.nodes.read().links.values().map(|link| link.close()).collect();
         async move {
             for link in links {
@@ -300,12 +301,12 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.closed.send_replace(true);
+        self.closed.cancel();
     }
 }
 
 /// Reads the table at first, whenever it turned out to be outdated, and while a master is missing.
-async fn keep_current(cluster: Weak<Cluster>, mut closed: watch::Receiver<bool>) {
+async fn keep_current(cluster: Weak<Cluster>, closed: CancellationToken) {
     let work = async {
         loop {
             let Some(open) = cluster.upgrade() else { return };
@@ -325,7 +326,7 @@ async fn keep_current(cluster: Weak<Cluster>, mut closed: watch::Receiver<bool>)
         }
     };
     tokio::select! {
-        _ = closed.wait_for(|is_closed| *is_closed) => {}
+        () = closed.cancelled() => {}
         () = work => {}
     }
 }

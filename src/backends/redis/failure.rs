@@ -73,7 +73,8 @@ impl From<ServerError> for Failure {
 
 impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Failure {
-        let code = error.code().unwrap_or_default().to_owned();
+        // Before version 7 what a script answers as an error may begin with another dash.
+        let code = error.code().unwrap_or_default().trim_start_matches('-').to_owned();
         let detail = error.detail().unwrap_or_default();
         let (kind, message) = match code.as_str() {
             "" => without_code(&error),

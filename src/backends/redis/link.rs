@@ -45,9 +45,9 @@ const LONGEST_BATCH: usize = 512;
 const PATIENCE: f64 = 0.9;
 /// A connection that was lost sooner than this is no sign that the next will last.
 const STEADY: Duration = Duration::from_secs(1);
-/// Jitter doubles a delay at most, so that a server that is back is found within 2 s.
+/// Jitter doubles a delay at most, so that a server that is back is found within a second.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
-const LONGEST_DELAY: Duration = Duration::from_millis(700);
+const LONGEST_DELAY: Duration = Duration::from_millis(500);
 
 /// How things stand with the place.
 #[derive(Clone)]

@@ -1,0 +1,182 @@
+'use strict'
+// Redis that dies, hangs, is cut off or is not there yet, under load: every call is answered once and
+// in time, and all is well again when the server is.
+
+const assert = require('node:assert/strict')
+const { setTimeout: sleep } = require('node:timers/promises')
+const { RustStore } = require('..')
+const { plain, listen, storeError } = require('./conformance/harness.js')
+const { Load } = require('./servers/load.js')
+const { createProxy } = require('./servers/proxy.js')
+const { freePort, startRedis, startRedisOn, testing, until } = require('./servers/redis.js')
+
+const { test } = testing()
+
+// How long a silence lasts, in ms. A long run has 30,000.
+const SILENCE = Number(process.env.RUST_STORE_TEST_SILENCE ?? 3000)
+const TIMEOUTS = { commandTimeout: 1000, connectTimeout: 1000 }
+const codes = ['ERR_STORE_UNAVAILABLE', 'ERR_STORE_TIMEOUT']
+const deadline = TIMEOUTS.commandTimeout
+
+/** A server whose acknowledged saves survive kill -9. */
+const startDurable = () => startRedis('--appendonly', 'yes', '--appendfsync', 'always')
+
+/** Waits for an event. A store that nobody calls keeps no process alive, and waiting does. */
+function heard(store, event) {
+  const events = listen(store, event)
+  return until(`the event ${event}`, () => events.length > 0).then(() => events[0])
+}
+
+/** Runs a test with servers, proxies and stores that are gone after it. */
+function fault(name, body) {
+  test(name, { timeout: 60_000 + SILENCE }, async (t) => {
+    const ends = []
+    const use = async (starting, end = (it) => it.end()) => {
+      const it = await starting
+      ends.push(() => end(it))
+      return it
+    }
+    const open = (url, options) =>
+      use(new RustStore({ url, ...TIMEOUTS, ...options }), (store) => store.close().catch(() => {}))
+    const proxied = (port) => use(createProxy(port), (proxy) => proxy.close())
+    try {
+      await body({ t, use, open, proxied })
+    } finally {
+      for (const end of ends.reverse()) await end()
+    }
+  })
+}
+
+const through = (proxy) => `redis://127.0.0.1:${proxy.port}`
+
+fault(
+  'kill -9 under load: acknowledged saves are there again, and so is the store',
+  async (has) => {
+    const server = await has.use(startDurable())
+    const store = await has.open(server.url)
+    const [downs, ups] = [listen(store, 'down'), listen(store, 'up')]
+    const load = new Load(store)
+    await load.passes()
+    await server.kill()
+    await load.fails(100)
+    await server.start()
+    const back = performance.now()
+    await load.passes(1)
+    has.t.diagnostic(`the first call succeeded ${Math.round(performance.now() - back)} ms later`)
+    await load.passes()
+    await load.end({ deadline, codes })
+    assert.equal(await load.lost(), 0)
+    assert.equal(downs.length, 1)
+    assert.equal(downs[0][0].code, 'ERR_STORE_UNAVAILABLE')
+    assert.equal(ups.length, 1)
+  },
+)
+
+fault(
+  'silence under load: calls end in time, then fail at once, and all is well after',
+  async (has) => {
+    const server = await has.use(startDurable())
+    const proxy = await has.proxied(server.port)
+    const store = await has.open(through(proxy))
+    const load = new Load(store)
+    await load.passes()
+    const silent = heard(store, 'down')
+    proxy.pause()
+    await Promise.all([silent, sleep(SILENCE)])
+    // The breaker is open: no call waits for the network.
+    const started = performance.now()
+    for (let call = 0; call < 20; call++) {
+      await assert.rejects(store.get('a'), storeError('ERR_STORE_UNAVAILABLE', 'get'))
+    }
+    assert.ok(performance.now() - started < 20 * deadline, 'they did not wait for their deadlines')
+    proxy.resume()
+    await load.passes()
+    await load.end({ deadline, codes })
+    assert.ok(load.failed.get('ERR_STORE_TIMEOUT') > 0)
+    assert.equal(await load.lost(), 0)
+  },
+)
+
+fault('replies that are cut in two under load: no call gets the answer of another', async (has) => {
+  const server = await has.use(startDurable())
+  const proxy = await has.proxied(server.port)
+  const store = await has.open(through(proxy))
+  const load = new Load(store)
+  for (let cut = 0; cut < 5; cut++) {
+    await load.passes()
+    await proxy.cut()
+  }
+  await load.passes()
+  await load.end({ deadline, codes: ['ERR_STORE_UNAVAILABLE'] })
+  assert.ok(load.failures > 0, 'who lost the answer was told')
+  assert.equal(await load.lost(), 0)
+})
+
+fault('a slow network: slower than the deadline is a timeout, faster is none', async (has) => {
+  const server = await has.use(startRedis())
+  const proxy = await has.proxied(server.port)
+  const store = await has.open(through(proxy), { commandTimeout: 3000 })
+  await store.set('a', plain({ n: 1 }))
+  proxy.delay(200)
+  assert.equal((await store.get('a')).n, 1)
+  proxy.delay(30_000)
+  await assert.rejects(store.get('a'), storeError('ERR_STORE_TIMEOUT', 'get'))
+})
+
+fault('a server that is not there yet: no throw, an event, and it is found', async (has) => {
+  const port = await freePort()
+  const store = await has.open(`redis://127.0.0.1:${port}`)
+  const [error] = await heard(store, 'down')
+  assert.equal(error.code, 'ERR_STORE_UNAVAILABLE')
+  await assert.rejects(store.get('a'), (error) => {
+    assert.equal(error.retryable, true)
+    return storeError('ERR_STORE_UNAVAILABLE', 'get')(error)
+  })
+  // Fire and forget, and nobody listens to `error`.
+  store.destroy('a', undefined)
+  const up = heard(store, 'up')
+  await has.use(startRedisOn(port))
+  await up
+  await store.set('a', plain())
+  assert.ok(await store.get('a'))
+})
+
+fault(
+  'express-session is told to do without sessions only where that was asked for',
+  async (has) => {
+    const server = await has.use(startRedis())
+    const asked = await has.open(server.url, { passThrough: true })
+    const not = await has.open(server.url)
+    const events = [asked, not].map((store) => [
+      listen(store, 'disconnect'),
+      listen(store, 'connect'),
+    ])
+    await Promise.all([asked.ping(), not.ping()])
+    const downs = [heard(asked, 'down'), heard(not, 'down')]
+    await server.kill()
+    await Promise.all(downs)
+    const ups = [heard(asked, 'up'), heard(not, 'up')]
+    await server.start()
+    await Promise.all(ups)
+    const counts = events.map((pair) => pair.map((seen) => seen.length))
+    assert.deepEqual(counts, [
+      [1, 1],
+      [0, 0],
+    ])
+  },
+)
+
+fault('closing under load: what is under way ends first', async (has) => {
+  const server = await has.use(startRedis())
+  const store = await has.open(server.url)
+  const sids = Array.from({ length: 500 }, (_, index) => `s${index}`)
+  const saves = sids.map((sid) => store.set(sid, plain()))
+  await store.close()
+  await Promise.all(saves)
+  assert.equal(await server.ask('DBSIZE'), '500')
+  await assert.rejects(store.get('a'), storeError('ERR_STORE_CLOSED', 'get'))
+  await until(
+    'the end of the connection',
+    async () => (await server.ask('CLIENT', 'LIST', 'TYPE', 'normal')).split('\n').length === 1,
+  )
+})
