@@ -18,7 +18,10 @@
 use std::{
     collections::BTreeSet,
     mem::take,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,7 @@ use tokio::{
     sync::{oneshot, watch},
     task::AbortHandle,
 };
+use tokio_util::task::TaskTracker;
 
 use self::{
     calls::{Call, Replace, Slot, Task},
@@ -74,6 +78,8 @@ pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
         gathered: Mutex::default(),
         walks: Walks::default(),
         has_no_bulk: AtomicBool::new(false),
+        tasks: TaskTracker::new(),
+        batches: AtomicU64::new(0),
         under_way: watch::Sender::default(),
     });
     Ok(Arc::new(Mongo { shared, watch }))
@@ -86,7 +92,11 @@ struct Shared {
     walks: Walks,
     /// The server has no `bulkWrite`.
     has_no_bulk: AtomicBool,
-    /// What was sent and has not ended, numbered in the order it was sent.
+    /// All that runs; closed with the store.
+    tasks: TaskTracker,
+    /// How many batches there were.
+    batches: AtomicU64,
+    /// Those that have not ended, by their number.
     under_way: watch::Sender<BTreeSet<u64>>,
 }
 
@@ -97,31 +107,26 @@ impl Shared {
         if batch.is_empty() {
             return;
         }
-        let shared = self.clone();
-        self.spawn(async move { send::send(&shared, batch).await });
-    }
-
-    /// Runs something that [`Shared::earlier`] waits for.
-    fn spawn(self: &Arc<Self>, run: impl Future<Output = ()> + Send + 'static) {
-        let mut number = 0;
+        let number = self.batches.fetch_add(1, Relaxed);
         self.under_way.send_modify(|under_way| {
-            number = under_way.last().map_or(0, |last| last + 1);
             under_way.insert(number);
         });
         let ending = Ending { shared: self.clone(), number };
-        runtime::handle().spawn(async move {
-            run.await;
+        let run = async move {
+            send::send(&ending.shared, batch).await;
             drop(ending);
-        });
+        };
+        self.tasks.spawn_on(run, runtime::handle());
     }
 
-    /// Ends when all has that is under way by now.
+    /// Ends when the batches have that are under way by now.
     fn earlier(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut under_way = self.under_way.subscribe();
         let last = under_way.borrow().last().copied();
         async move {
-            let is_over =
-                |under_way: &BTreeSet<u64>| under_way.first().copied() > last || under_way.is_empty();
+            let is_over = |under_way: &BTreeSet<u64>| {
+                under_way.first().copied() > last || under_way.is_empty()
+            };
             let _ = under_way.wait_for(is_over).await;
         }
     }
@@ -139,10 +144,11 @@ impl Shared {
         let earlier = self.earlier();
         let (slot, answer) = oneshot::channel();
         let shared = self.clone();
-        self.spawn(async move {
+        let run = async move {
             earlier.await;
             let _ = slot.send(shared.link.within_time(time, run).await);
-        });
+        };
+        self.tasks.spawn_on(run, runtime::handle());
         later(answer)
     }
 }
@@ -224,10 +230,11 @@ impl Backend for Mongo {
     fn close(&self) -> Answer<()> {
         self.shared.flush();
         self.watch.abort();
-        let (shared, earlier) = (self.shared.clone(), self.shared.earlier());
+        self.shared.tasks.close();
+        let shared = self.shared.clone();
         let (slot, answer) = oneshot::channel();
         runtime::handle().spawn(async move {
-            earlier.await;
+            shared.tasks.wait().await;
             shared.link.close();
             let _ = slot.send(Ok(()));
         });
