@@ -51,6 +51,8 @@ const memory = {
   ordered: 'process',
   // stats() knows bytes, expired and evicted; a server keeps them to itself.
   gauges: true,
+  // Calls that tests make one after the other to see what depth does.
+  chain: 10_000,
   // Seconds a session lives when nothing says otherwise.
   defaultTtl: 86_400,
   // Longest sid, in bytes of UTF-8.
@@ -201,6 +203,8 @@ if (mongodb.missing() === undefined) {
     clock: 'caller',
     exactExpiry: true,
     ordered: 'sid',
+    // The server of its tests takes ms for each.
+    chain: 1_000,
     defaultTtl: 1_209_600,
   }
   rows.push(serverRow('mongodb', capabilities, mongodb.startMongodb))

@@ -66,7 +66,9 @@ impl Place {
         Some(Place { url: format!("{url}&collection={name}"), documents })
     }
 
-    fn open(&self, options: serde_json::Value) -> Arc<dyn Backend> {
+    fn open(&self, mut options: serde_json::Value) -> Arc<dyn Backend> {
+        // No machine is too busy for these tests.
+        options["commandTimeout"] = 60_000.into();
         open(&self.url, options)
     }
 

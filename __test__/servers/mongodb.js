@@ -206,7 +206,8 @@ async function startMongodb() {
   const database = `rust-session-store-${process.pid}`
   await createCollection(base, database, 'sessions')
   return {
-    url: urlOf(base, database),
+    // No machine is too busy for the suite.
+    url: urlOf(base, database, { commandTimeout: 30_000, connectTimeout: 30_000 }),
     async end() {
       await dropDatabase(database)
       await stopShared()

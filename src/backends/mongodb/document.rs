@@ -2,6 +2,7 @@
 //! keeps a session: its JSON text, and (`stringify: false`) the session itself as a sub-document, which
 //! is told here as the JSON text that it would have been.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use mongodb::bson::{Bson, DateTime, RawArray, RawBsonRef, RawDocument};
 
@@ -74,10 +75,7 @@ fn write_value(json: &mut String, value: RawBsonRef<'_>) -> Result<()> {
         RawBsonRef::Double(number) => write_number(json, number),
         RawBsonRef::DateTime(at) => write_date(json, at),
         RawBsonRef::ObjectId(id) => write_text(json, &id.to_hex()),
-        RawBsonRef::Binary(binary) => {
-            let binary = Bson::Binary(binary.to_binary());
-            write_extended(json, binary, "$binary", Some("base64"));
-        }
+        RawBsonRef::Binary(binary) => write_text(json, &STANDARD.encode(binary.bytes)),
         RawBsonRef::Decimal128(number) => {
             json.push_str("{\"$numberDecimal\":");
             write_text(json, &number.to_string());
@@ -145,13 +143,6 @@ fn write_date(json: &mut String, at: DateTime) {
         None => (text.trim_end_matches('Z').to_owned(), String::new()),
     };
     write_text(json, &format!("{seconds}.{fraction:0<3}Z"));
-}
-
-fn write_extended(json: &mut String, value: Bson, outer: &str, inner: Option<&str>) {
-    let value = serde_json::to_value(&value).unwrap_or_default();
-    let part = &value[outer];
-    let part = inner.map_or(part, |inner| &part[inner]);
-    json.push_str(&part.to_string());
 }
 
 #[cfg(test)]

@@ -16,15 +16,22 @@
 //! and the two may share a collection. docs/mongodb.md says what that asks of the machines' clocks.
 
 use std::{
+    collections::BTreeSet,
     mem::take,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
 use mongodb::bson::doc;
 use parking_lot::Mutex;
-use tokio::{sync::oneshot, task::AbortHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::AbortHandle,
+};
 use tokio_util::task::TaskTracker;
 
 use self::{
@@ -71,7 +78,9 @@ pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
         gathered: Mutex::default(),
         walks: Walks::default(),
         has_no_bulk: AtomicBool::new(false),
-        under_way: TaskTracker::new(),
+        tasks: TaskTracker::new(),
+        batches: AtomicU64::new(0),
+        under_way: watch::Sender::default(),
     });
     Ok(Arc::new(Mongo { shared, watch }))
 }
@@ -83,8 +92,12 @@ struct Shared {
     walks: Walks,
     /// The server has no `bulkWrite`.
     has_no_bulk: AtomicBool,
-    /// Closed with the store.
-    under_way: TaskTracker,
+    /// All that runs; closed with the store.
+    tasks: TaskTracker,
+    /// How many batches there were.
+    batches: AtomicU64,
+    /// Those that have not ended, by their number.
+    under_way: watch::Sender<BTreeSet<u64>>,
 }
 
 impl Shared {
@@ -94,12 +107,31 @@ impl Shared {
         if batch.is_empty() {
             return;
         }
-        let shared = self.clone();
-        let run = async move { send::send(&shared, batch).await };
-        self.under_way.spawn_on(run, runtime::handle());
+        let number = self.batches.fetch_add(1, Relaxed);
+        self.under_way.send_modify(|under_way| {
+            under_way.insert(number);
+        });
+        let ending = Ending { shared: self.clone(), number };
+        let run = async move {
+            send::send(&ending.shared, batch).await;
+            drop(ending);
+        };
+        self.tasks.spawn_on(run, runtime::handle());
     }
 
-    /// Runs something that is no matter of a single record.
+    /// Ends when the batches have that are under way by now.
+    fn earlier(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut under_way = self.under_way.subscribe();
+        let last = under_way.borrow().last().copied();
+        async move {
+            let is_over = |under_way: &BTreeSet<u64>| {
+                under_way.first().copied() > last || under_way.is_empty()
+            };
+            let _ = under_way.wait_for(is_over).await;
+        }
+    }
+
+    /// Runs something that is no matter of a single record, after what was asked for before.
     fn run<T: Send + 'static>(
         self: &Arc<Self>,
         time: Duration,
@@ -108,13 +140,30 @@ impl Shared {
         if let Err(error) = self.link.check() {
             return Answer::Ready(Err(error));
         }
+        self.flush();
+        let earlier = self.earlier();
         let (slot, answer) = oneshot::channel();
         let shared = self.clone();
         let run = async move {
+            earlier.await;
             let _ = slot.send(shared.link.within_time(time, run).await);
         };
-        self.under_way.spawn_on(run, runtime::handle());
+        self.tasks.spawn_on(run, runtime::handle());
         later(answer)
+    }
+}
+
+/// Takes a number out of [`Shared::under_way`] when it is dropped.
+struct Ending {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.shared.under_way.send_modify(|under_way| {
+            under_way.remove(&self.number);
+        });
     }
 }
 
@@ -181,11 +230,11 @@ impl Backend for Mongo {
     fn close(&self) -> Answer<()> {
         self.shared.flush();
         self.watch.abort();
-        self.shared.under_way.close();
+        self.shared.tasks.close();
         let shared = self.shared.clone();
         let (slot, answer) = oneshot::channel();
         runtime::handle().spawn(async move {
-            shared.under_way.wait().await;
+            shared.tasks.wait().await;
             shared.link.close();
             let _ = slot.send(Ok(()));
         });
