@@ -55,8 +55,23 @@ export interface RustStoreOptions<T = AnySession> {
   sentinelUsername?: string
   /** Redis only. */
   sentinelPassword?: string
+  /**
+   * When an acknowledged save is safe from power loss: `'full'` (the default) at once, `'normal'` with the
+   * next save. Either survives a crash of the process. File only.
+   */
+  durability?: 'full' | 'normal'
+  /** Most bytes that sessions may take (default 17,179,869,184). File only. */
+  mapSize?: number
+  /** `false`: a folder that is not there is an error, and not made. Default `true`. File only. */
+  create?: boolean
+  /** `true`: the folder may be on a FUSE file system, if that is a disk of this machine alone. File only. */
+  allowFuse?: boolean
   /** Milliseconds that a connection may take (default 2,000). Redis and MongoDB only. */
   connectTimeout?: number
+  /** The collection of the sessions (default `sessions`). MongoDB only. */
+  collection?: string
+  /** Their database, where it is not the one that the URL names (by default `test`). MongoDB only. */
+  database?: string
   /**
    * Emits express-session's `disconnect` and `connect` as well, upon which it serves requests without
    * sessions while the backend is down (default `false`: requests fail). Redis and MongoDB only.

@@ -12,8 +12,12 @@
 //                 (what has a server keeps it running for them, too)
 //   cleanup       runs once, after the row's tests
 
+const fs = require('node:fs')
+const os = require('node:os')
+const path = require('node:path')
 const { threadId } = require('node:worker_threads')
 const { RustStore } = require('..')
+const mongodb = require('./servers/mongodb.js')
 const redis = require('./servers/redis.js')
 
 const timing = {
@@ -43,7 +47,7 @@ const memory = {
   // Prefixes that begin alike ('a' and 'ab') are kept apart too.
   exactPrefixes: true,
   // A read sees what was asked for before it, also unacknowledged: of the whole 'process', or of the one
-  // 'store' object.
+  // 'store' object; or it does so for one 'sid', and walks see what has been acknowledged.
   ordered: 'process',
   // stats() knows bytes, expired and evicted; a server keeps them to itself.
   gauges: true,
@@ -69,6 +73,18 @@ const server = {
 
 const places = new WeakMap()
 let opened = 0
+
+/** A folder that is not there yet, under one that is removed when the process of the tests ends. */
+function freshFolder() {
+  if (process.env.RUST_STORE_TEST_FOLDER === undefined) {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-session-store-'))
+    // For child processes and worker threads, too.
+    process.env.RUST_STORE_TEST_FOLDER = folder
+    process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }))
+  }
+  const name = `${process.pid}-${threadId}-${++opened}`
+  return path.join(process.env.RUST_STORE_TEST_FOLDER, name)
+}
 
 function remember(store, url) {
   places.set(store, url)
@@ -146,9 +162,30 @@ function serverRow(name, capabilities, start) {
       return { url, prefix }
     },
     async cleanup() {
-      if (started) (await started).end()
+      if (started) await (await started).end()
     },
   }
+}
+
+// On Windows there is no such backend.
+if (process.platform !== 'win32') {
+  rows.push({
+    name: 'file',
+    timing: { ...timing, set: 'later' },
+    capabilities: { ...memory, shared: true, threads: true, processes: true },
+    async open(options) {
+      const url = `file:${freshFolder()}`
+      return remember(new RustStore({ url, ...options }), url)
+    },
+    async again(store, options) {
+      const url = places.get(store)
+      return remember(new RustStore({ url, ...options }), url)
+    },
+    where(store) {
+      return places.get(store)
+    },
+    async cleanup() {},
+  })
 }
 
 if (redis.missing() === undefined) {
@@ -157,6 +194,16 @@ if (redis.missing() === undefined) {
     serverRow('redis (Sentinel)', {}, redis.startSentinels),
     serverRow('redis (Cluster)', {}, redis.startCluster),
   )
+}
+
+if (mongodb.missing() === undefined) {
+  const capabilities = {
+    clock: 'caller',
+    exactExpiry: true,
+    ordered: 'sid',
+    defaultTtl: 1_209_600,
+  }
+  rows.push(serverRow('mongodb', capabilities, mongodb.startMongodb))
 }
 
 function rowNamed(name) {

@@ -7,7 +7,9 @@
 const assert = require('node:assert/strict')
 const { spawn } = require('node:child_process')
 const { once } = require('node:events')
+const fs = require('node:fs')
 const http = require('node:http')
+const os = require('node:os')
 const path = require('node:path')
 const { describe, test } = require('node:test')
 const { RustStore } = require('rust-session-store')
@@ -417,13 +419,19 @@ describe('guide: the cookie', () => {
 })
 
 describe('guide: server.js', () => {
+  function emptyFolder(t) {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-session-store-'))
+    t.after(() => fs.rmSync(folder, { recursive: true, force: true }))
+    return folder
+  }
+
   /** Runs it until `ready` has been printed, or to its end. */
-  async function run(t, env, ready) {
+  async function run(t, env, ready, cwd = emptyFolder(t)) {
     const clean = { ...process.env }
     for (const key of ['NODE_ENV', 'HOST', 'SESSION_SECRET', 'SESSION_URL', 'TRUST_PROXY']) {
       delete clean[key]
     }
-    const child = spawn(process.execPath, [SERVER], { env: { ...clean, PORT: '0', ...env } })
+    const child = spawn(process.execPath, [SERVER], { cwd, env: { ...clean, PORT: '0', ...env } })
     t.after(() => child.kill('SIGKILL'))
     const ended = once(child, 'close')
     let output = ''
@@ -441,7 +449,7 @@ describe('guide: server.js', () => {
 
   test('serves, and ends in order when told to', async (t) => {
     const { child, ended, output } = await run(t, {}, /Ctrl\+C/)
-    assert.match(output(), /SESSION_SECRET is not set: using a random one/)
+    assert.match(output(), /SESSION_SECRET is not set: using one that is kept in/)
     const [, port] = output().match(/http:\/\/localhost:(\d+)/)
     // The connection stays open (keep-alive) and must not hold the end up.
     assert.equal((await fetch(`http://localhost:${port}/`)).status, 200)
@@ -449,6 +457,31 @@ describe('guide: server.js', () => {
     const [code] = await ended
     // Windows knows no SIGTERM: there, the process is simply ended.
     if (process.platform !== 'win32') assert.equal(code, 0)
+  })
+
+  test('a restart keeps people signed in', async (t) => {
+    // There, sessions are in memory.
+    if (process.platform === 'win32') return t.diagnostic('not on Windows')
+    const folder = emptyFolder(t)
+    const start = async () => {
+      const { child, ended, output } = await run(t, {}, /Ctrl\+C/, folder)
+      const [url] = output().match(/http:\/\/localhost:\d+/)
+      return { url, child, ended }
+    }
+    const first = await start()
+    const visitor = new Browser(first.url)
+    await visitor.post('/sign-in', { name: 'Robin' })
+    // However it ends.
+    first.child.kill('SIGKILL')
+    await first.ended
+    const second = await start()
+    visitor.url = second.url
+    assert.match((await visitor.get('/cart')).text, /Robin/)
+    await visitor.post('/sign-out')
+    second.child.kill('SIGTERM')
+    assert.deepEqual(await second.ended, [0, null])
+    visitor.url = (await start()).url
+    assert.doesNotMatch((await visitor.get('/cart')).text, /Robin/)
   })
 
   for (const [what, env, line] of [

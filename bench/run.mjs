@@ -5,12 +5,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform } from 'node:os'
 import { parseArgs } from 'node:util'
+import * as file from './groups/file.mjs'
 import * as memory from './groups/memory.mjs'
+import * as mongodb from './groups/mongodb.mjs'
 import * as redis from './groups/redis.mjs'
 import { markdown, terminal, wholeMarkdown } from './report.mjs'
 import { svg } from './svg.mjs'
 
-const GROUPS = { memory, redis }
+const GROUPS = { memory, file, redis, mongodb }
 
 const USAGE = `npm run bench -- [flags]
   --quick      small and short: shows that the benchmark works, not how fast anything is

@@ -1,6 +1,7 @@
 // Who is compared: one entry each. A new store, or a new backend of ours, is one more entry here
 // and its name in the group that measures it. Knows how to open a store, not what is measured.
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { newSession, sidText } from './session.mjs'
 
 const require = createRequire(import.meta.url)
@@ -103,6 +104,81 @@ async function connectRedis(name) {
   const client = createClient({ url: process.env.BENCH_REDIS_URL })
   await client.connect()
   return new RedisStore({ client, prefix: `${name}:` })
+}
+
+// On the server that the group `mongodb` has started, each in a collection of its own.
+Object.assign(contenders, {
+  rustMongo: {
+    label: 'RustStore',
+    open: () => {
+      const { RustStore } = require('../index.js')
+      return new RustStore({ url: process.env.BENCH_MONGODB_URL, collection: 'rustMongo' })
+    },
+  },
+  connectMongo: {
+    label: 'connect-mongo',
+    open: () => {
+      const { MongoStore } = require('connect-mongo')
+      return MongoStore.create({
+        mongoUrl: process.env.BENCH_MONGODB_URL,
+        collectionName: 'connectMongo',
+      })
+    },
+  },
+})
+
+// In a folder each, under the one that the group `file` has made.
+Object.assign(contenders, {
+  rustFile: { label: 'RustStore, full', open: () => rustFile('full') },
+  rustFileNormal: { label: 'RustStore, normal', open: () => rustFile('normal') },
+  sqlite: { label: 'better-sqlite3-session-store', open: sqlite },
+  lmdb: { label: 'lmdb, same JSON', open: lmdb },
+  files: { label: 'session-file-store', open: files },
+})
+
+const folder = (name) => join(process.env.BENCH_FILE_FOLDER, process.env.BENCH_FILE_PLACE ?? name)
+
+function rustFile(durability) {
+  const { RustStore } = require('../index.js')
+  return new RustStore({ url: `file:${folder(durability)}`, durability })
+}
+
+/** As its README has it, with the settings under which SQLite is fastest without being unsafe. */
+function sqlite() {
+  const Database = require('better-sqlite3')
+  const SqliteStore = require('better-sqlite3-session-store')(session)
+  const client = new Database(folder('sqlite'))
+  client.pragma('journal_mode = WAL')
+  client.pragma('synchronous = NORMAL')
+  return new SqliteStore({ client })
+}
+
+/** lmdb-js with the least that makes a session store: the same JSON, and a new expiry at a touch. */
+async function lmdb() {
+  const { open } = await import('lmdb')
+  const db = open({ path: folder('lmdb'), encoding: 'string' })
+  class LmdbStore extends session.Store {
+    get(sid, callback) {
+      const text = db.get(sid)
+      callback(null, text === undefined ? undefined : JSON.parse(text))
+    }
+
+    set(sid, value, callback) {
+      db.put(sid, JSON.stringify(value)).then(() => callback(null), callback)
+    }
+
+    touch(sid, value, callback) {
+      const text = db.get(sid)
+      if (text === undefined) return callback(null)
+      this.set(sid, { ...JSON.parse(text), cookie: value.cookie }, callback)
+    }
+  }
+  return new LmdbStore()
+}
+
+function files() {
+  const FileStore = require('session-file-store')(session)
+  return new FileStore({ path: folder('files'), logFn() {}, retries: 0, reapInterval: -1 })
 }
 
 function walkAll(store, visit) {

@@ -8,7 +8,7 @@ const { numbers, CHANGED, COOKIE_ONLY, DONE, EXTRA, MERGED, NOW, VERSION } = req
 
 /** After `engine.ask`. Returns as the engine's operations do. */
 function saveCookie(engine, key, session, base) {
-  if (engine.waiting?.isBusy(key)) {
+  if (engine.isBehind(key, session)) {
     return engine.waiting.behind(key, () => engine.move(key, session))
   }
   const extra = numbers[EXTRA] + COOKIE_ONLY

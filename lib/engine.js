@@ -133,7 +133,7 @@ class Engine {
   set(sid, session) {
     const key = toKey(sid)
     const text = this.textOf(session)
-    if (this.waiting?.isBusy(key)) return this.setBehind(key, session, text)
+    if (this.isBehind(key, session)) return this.setBehind(key, session, text)
     const base = baseOf(session, this.place, key)
     this.ask(session, base, this.ttl)
     if (base !== undefined && !this.isJson && this.isOnlyCookie(session, text, base)) {
@@ -145,6 +145,15 @@ class Engine {
   /** Whether a session is what it was read as, but for its cookie: of text that cannot be merged. */
   isOnlyCookie(session, text, base) {
     return this.textOf({ ...this.parse(base.text), cookie: session.cookie }) === text
+  }
+
+  /**
+   * Whether an operation has to wait for those before it. A backend that answers a read inside the call
+   * keeps them in order by itself; a save still needs the base that the last one of its object leaves.
+   */
+  isBehind(key, session) {
+    if (this.waiting === undefined || !this.waiting.isBusy(key)) return false
+    return !this.inside.get || this.waiting.isHeld(key) || this.waiting.isSaving(key, session)
   }
 
   /** Saves what the session is now, from the base that the save before it will leave. */
@@ -200,7 +209,7 @@ class Engine {
     numbers[BASE] = from === undefined ? -1 : from.version
     const news = native.set(this.handle, key, text, from === undefined ? '' : from.text)
     if (numbers[STATUS] === PENDING) {
-      return this.waiting.wait((news) => this.wrote(key, session, made, news), key)
+      return this.waiting.wait((news) => this.wrote(key, session, made, news), key, session)
     }
     return this.wrote(key, session, made, news)
   }
@@ -247,7 +256,7 @@ class Engine {
 
   destroy(sid) {
     const key = toKey(sid)
-    if (this.waiting?.isBusy(key)) return this.waiting.behind(key, () => this.remove(key))
+    if (this.isBehind(key)) return this.waiting.behind(key, () => this.remove(key))
     return this.remove(key)
   }
 
@@ -280,7 +289,7 @@ class Engine {
   }
 
   clear() {
-    if (this.waiting?.isBusy(ALL)) return this.waiting.behind(ALL, () => this.clear())
+    if (this.isBehind(ALL)) return this.waiting.behind(ALL, () => this.clear())
     // A save that follows it must not be met by a later step of it.
     return this.nothing(native.clear(this.handle), ALL)
   }

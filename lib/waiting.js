@@ -29,6 +29,8 @@ class Pending extends AsyncResource {
     this.go = go
     // The sid whose later operations wait for this one.
     this.key = key
+    // The object that it saves.
+    this.session = undefined
     // The sid that it waits for itself.
     this.behind = undefined
     // The turn it began in and the end of its time, by performance.now().
@@ -44,7 +46,7 @@ class Waiting {
   #timeout
   #onEvents
   #pending = new Map()
-  // Sid -> operations that wait for a save of it to end.
+  // Sid -> the operations on it that are under way, and those that wait for them to end.
   #busy = new Map()
   // Those that were never sent have numbers of their own, below zero.
   #unsent = 0
@@ -73,12 +75,30 @@ class Waiting {
     return this.#busy.size !== 0 && (this.#busy.has(key) || this.#busy.has(ALL))
   }
 
-  /** What the engine has just begun. With a `key`, later operations on that sid come after it. */
-  wait(go, key) {
+  /** Whether operations on this sid do wait. */
+  isHeld(key) {
+    return this.#queueOf(key)?.length > 0
+  }
+
+  /** Whether a save of this object is under way. */
+  isSaving(key, session) {
+    if (session === undefined) return false
+    return this.#busy.get(key)?.running.some((pending) => pending.session === session) ?? false
+  }
+
+  /**
+   * What the engine has just begun. With a `key`, later operations on that sid may wait for it.
+   * `session`: the object that it saves.
+   */
+  wait(go, key, session) {
     this.#schedule()
     const pending = new Pending(go, key, this.#now, this.#timeout)
+    pending.session = session
     this.#add(pending, numbers[ID])
-    if (key !== undefined && !this.#busy.has(key)) this.#busy.set(key, [])
+    if (key === undefined) return pending
+    const busy = this.#busy.get(key)
+    if (busy === undefined) this.#busy.set(key, { running: [pending], queue: [] })
+    else busy.running.push(pending)
     return pending
   }
 
@@ -93,7 +113,7 @@ class Waiting {
   }
 
   #queueOf(key) {
-    return this.#busy.get(ALL) ?? this.#busy.get(key)
+    return (this.#busy.get(ALL) ?? this.#busy.get(key))?.queue
   }
 
   #add(pending, id) {
@@ -173,14 +193,20 @@ class Waiting {
     result.answer = pending.answer
     result.since = pending.since
     result.deadline = pending.deadline
-    result.key ??= pending.key
+    if (pending.key === undefined) return
+    // It is one operation still.
+    const { running } = this.#busy.get(pending.key)
+    running.splice(running.indexOf(pending), 1)
+    if (result.key === undefined) running.push(result)
+    result.key = pending.key
+    result.session ??= pending.session
   }
 
   #end(pending, error, result) {
     this.#pending.delete(pending.id)
     pending.emitDestroy()
     pending.answer?.(error, result, this.#now - pending.since)
-    if (pending.key !== undefined) this.#free(pending.key)
+    if (pending.key !== undefined) this.#free(pending)
     if (this.#pending.size === 0) this.#rest()
   }
 
@@ -190,11 +216,15 @@ class Waiting {
   }
 
   /** Begins what waited for this sid, up to the next that the others have to wait for. */
-  #free(key) {
-    const queue = this.#busy.get(key)
-    this.#busy.delete(key)
-    const now = queue.length > 0 ? performance.now() : 0
-    for (const pending of queue) {
+  #free(ended) {
+    const busy = this.#busy.get(ended.key)
+    if (busy.running.length > 1) {
+      busy.running.splice(busy.running.indexOf(ended), 1)
+      return
+    }
+    this.#busy.delete(ended.key)
+    const now = busy.queue.length > 0 ? performance.now() : 0
+    for (const pending of busy.queue) {
       // One that is late is not begun any more; `#expire` ends it.
       if (pending.deadline <= now || !this.#pending.has(pending.id)) continue
       const next = this.#queueOf(pending.behind)

@@ -91,12 +91,19 @@ function failed(line, output) {
 function checkFiles({ main, platforms }) {
   const wrong = main.files.filter(
     (file) =>
-      !/^(lib\/.+\.js|index\.js|index\.d\.ts|native\.js|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+      !/^((lib|bin)\/.+\.js|index\.js|index\.d\.ts|native\.js|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
         file,
       ),
   )
   assert.deepEqual(wrong, [], 'files that do not belong into the package')
-  for (const file of ['index.js', 'index.d.ts', 'native.js', 'LICENSE', 'package.json']) {
+  for (const file of [
+    'index.js',
+    'index.d.ts',
+    'native.js',
+    'LICENSE',
+    'package.json',
+    'bin/rust-session-store.js',
+  ]) {
     assert.ok(main.files.includes(file), `${file} is missing from the package`)
   }
   for (const { name, files } of platforms) {

@@ -65,7 +65,7 @@ impl<T: Unpin + 'static> Future for Answer<T> {
         if let Answer::Later(future) = answer {
             return future.as_mut().poll(context);
         }
-        // Taken out; nobody asks a second time.
+        // Taken out: a future is not polled after its end. The box of a future without a size is no allocation.
         match std::mem::replace(answer, Answer::Later(Box::pin(future::pending()))) {
             Answer::Ready(result) => Poll::Ready(result),
             Answer::Later(_) => Poll::Pending,
@@ -145,7 +145,7 @@ pub struct Inside {
     pub get: bool,
     /// [`Backend::put`], [`Backend::replace`], and [`Backend::remove`] in their stead.
     pub set: bool,
-    /// [`Backend::touch`], and [`Backend::remove`] in its stead.
+    /// [`Backend::touch`].
     pub touch: bool,
 }
 

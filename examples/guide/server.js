@@ -3,27 +3,32 @@
  *
  *   PORT            3000
  *   HOST            localhost; 0.0.0.0 to be reached from elsewhere
- *   SESSION_URL     where sessions live; memory without it
- *   SESSION_SECRET  signs the cookies; several with commas between, the newest first
+ *   SESSION_URL     where sessions live; without it, in the folder ./sessions
+ *   SESSION_SECRET  signs the cookies; several with commas between, the newest first. Without it, one
+ *                   that is made at the first start, and kept in the file ./session-secret
  *   TRUST_PROXY     1 behind one proxy; or its addresses, as Express's `trust proxy` takes them
  *   NODE_ENV        production: a secret is demanded, and cookies travel over HTTPS only
  */
 'use strict'
 
 const { randomBytes } = require('node:crypto')
+const fs = require('node:fs')
 const http = require('node:http')
 const express = require('express')
 const { RustStore } = require('rust-session-store')
 const { createApp } = require('./app')
 
 const GRACE = 5000
+// On Windows there is no file backend.
+const DEFAULT_URL = process.platform === 'win32' ? 'memory:' : 'file:./sessions'
+const SECRET_FILE = './session-secret'
 
 function main(env) {
   const production = env.NODE_ENV === 'production'
   const port = portFrom(env.PORT)
   const host = env.HOST || 'localhost'
   const secret = secretsFrom(env.SESSION_SECRET, production)
-  const store = new RustStore(env.SESSION_URL || undefined)
+  const store = new RustStore(env.SESSION_URL || DEFAULT_URL)
 
   // Worth a line in a log. The sid is a key to somebody's account, so it is none of it.
   store.on('conflict', (_sid, paths) => {
@@ -82,8 +87,23 @@ function secretsFrom(text = '', production) {
   if (secrets.length > 0) return secrets
   if (production)
     throw new Error('Set SESSION_SECRET: in production the guide does not start without it.')
-  console.log('SESSION_SECRET is not set: using a random one, so a restart signs everybody out.')
-  return [randomBytes(32).toString('hex')]
+  return [ownSecret()]
+}
+
+/** For development: the secret of the last start, so that a restart signs nobody out. */
+function ownSecret() {
+  const made = randomBytes(32).toString('hex')
+  try {
+    fs.writeFileSync(SECRET_FILE, made, { flag: 'wx', mode: 0o600 })
+    console.log(`SESSION_SECRET is not set: using one that is kept in ${SECRET_FILE}.`)
+    return made
+  } catch (err) {
+    if (err.code !== 'EEXIST') throw err
+  }
+  const kept = fs.readFileSync(SECRET_FILE, 'utf8').trim()
+  if (kept.length < 32)
+    throw new Error(`${SECRET_FILE} holds no secret. Delete it, and start again.`)
+  return kept
 }
 
 /** Never `true`: that would believe whatever a visitor writes into X-Forwarded-Proto. */

@@ -135,7 +135,8 @@ fn set(env: Env, handle: Handle<'_>, [sid, payload, base_text]: [Text; 3]) -> Re
 fn touch(env: Env, handle: Handle<'_>, [sid, base_text, _]: [Text; 3]) -> Result<Raw> {
     let (expires, now, rule) = (millis(handle, EXPIRES), millis(handle, NOW), rule(handle));
     let version = version(handle);
-    if handle.inside().touch {
+    // One that ends the session removes it, and that may have to wait.
+    if handle.inside().touch && expires > now {
         let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
         let base = version.map(|version| Base { version, text: &text, cookie_only: false });
         return inside(env, handle, "touch", |store| {

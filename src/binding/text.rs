@@ -18,6 +18,8 @@ use crate::error::{Error, Kind};
 const SCRATCH_BYTES: usize = 16 * 1024;
 /// Room that is not kept for the next call.
 const LARGE_BYTES: usize = 256 * 1024;
+/// Buffers that are kept: one for the sid and one for the payload of a call.
+const KEPT: usize = 2;
 /// U+FFFD in UTF-8.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
@@ -29,10 +31,8 @@ pub struct Text {
 }
 
 thread_local! {
-    // One for the sid and one for the payload of a call.
     static SCRATCH: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
-const KEPT: usize = 2;
 
 /// A string that was read, in a buffer that is kept for the next one.
 pub struct Lent(Vec<u8>);

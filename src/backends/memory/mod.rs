@@ -152,7 +152,7 @@ impl Backend for Memory {
         self.named.store(now, Relaxed);
         let hash = self.hash(sid);
         let shard = self.shards().read(hash);
-        let Some(cell) = shard.find_whole(hash, sid).filter(|cell| cell.is_live(now)) else {
+        let Some(cell) = shard.find_payload(hash, sid).filter(|cell| cell.is_live(now)) else {
             return None.into();
         };
         if self.is_bounded() {
@@ -186,7 +186,7 @@ impl Backend for Memory {
         }
         let hash = self.hash(sid);
         let mut shard = self.shards().write(hash);
-        let Some(found) = shard.find_whole(hash, sid).filter(|cell| cell.is_live(now)) else {
+        let Some(found) = shard.find(hash, sid).filter(|cell| cell.is_live(now)) else {
             return Replaced::Gone.into();
         };
         if seen.is_some_and(|seen| seen.version != found.version()) {

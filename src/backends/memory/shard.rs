@@ -58,18 +58,14 @@ impl Shard {
         self.slot(hash, sid).map(|slot| self.cell(slot))
     }
 
-    /// As [`Shard::find`], for a record whose payload is read or freed next.
-    pub fn find_whole(&self, hash: u64, sid: &[u8]) -> Option<&Cell> {
-        self.slot_whole(hash, sid).map(|slot| self.cell(slot))
-    }
-
-    fn slot_whole(&self, hash: u64, sid: &[u8]) -> Option<u32> {
+    /// As [`Shard::find`], for a record whose payload is read next.
+    pub fn find_payload(&self, hash: u64, sid: &[u8]) -> Option<&Cell> {
         let is_it = |slot: &u32| {
             let cell = self.cell(*slot);
             cell.fetch();
             cell.sid() == sid
         };
-        self.table.find(hash, is_it).copied()
+        self.table.find(hash, is_it).map(|slot| self.cell(*slot))
     }
 
     /// The record whose sid has this hash.
@@ -82,7 +78,7 @@ impl Shard {
     /// Puts a record in place of the one its sid has, which is returned.
     pub fn put(&mut self, hash: u64, cell: Cell, hasher: Hasher<'_>) -> Option<Cell> {
         self.bytes += cell.bytes();
-        if let Some(slot) = self.slot_whole(hash, cell.sid()) {
+        if let Some(slot) = self.slot(hash, cell.sid()) {
             cell.set_hits(self.cell(slot).hits());
             cell.set_due(self.cell(slot).due());
             let old = self.slots[slot as usize].replace(cell)?;

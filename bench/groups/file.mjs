@@ -1,0 +1,171 @@
+// The file backend beside stores that are embedded, too: each in a folder of its own on the same disk.
+// Says what is measured and what is expected of it; measures nothing itself.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { interleave, median, pairedRatio, start } from '../processes.mjs'
+
+export const title = 'File backend, beside embedded stores on the same disk'
+export const columns = [
+  ['rustFile', 'RustStore, full'],
+  ['rustFileNormal', 'RustStore, normal'],
+  ['sqlite', 'better-sqlite3-session-store'],
+  ['lmdb', 'lmdb, same JSON'],
+  ['files', 'session-file-store'],
+  ['memory', 'MemoryStore'],
+]
+
+const NAMES = columns.map(([name]) => name)
+const SLOW = ['files']
+const CONCURRENCY = 64
+
+/**
+ * What is compared: the time of an operation with 64 in flight, or that of the main thread (`active`).
+ * `ours`: whose figure is judged. `least`: times as fast as the peer; `most`: times its time.
+ */
+const SPEED = [
+  {
+    row: 'get',
+    title: 'get',
+    targets: [
+      { ours: 'rustFile', peer: 'sqlite', part: 'wall', least: 4 },
+      { ours: 'rustFile', peer: 'lmdb', part: 'wall', least: 0.95 },
+      { ours: 'rustFile', peer: 'memory', part: 'active', most: 1.2 },
+    ],
+  },
+  {
+    row: 'setNew',
+    title: 'set, acknowledged after the commit',
+    targets: [
+      { ours: 'rustFileNormal', peer: 'sqlite', part: 'wall', least: 2.4 },
+      { ours: 'rustFile', peer: 'lmdb', part: 'wall', least: 0.9 },
+      { ours: 'rustFile', peer: 'memory', part: 'active', most: 1.8 },
+    ],
+  },
+  { row: 'setBase', title: 'save with its base', targets: [] },
+  {
+    row: 'touch',
+    title: 'touch',
+    targets: [{ ours: 'rustFile', peer: 'sqlite', part: 'wall', least: 8 }],
+  },
+]
+
+export const sizes = {
+  full: {
+    population: 10_000,
+    rounds: 7,
+    operations: { get: 40_000, setNew: 8_000, setBase: 8_000, touch: 20_000 },
+    slow: 20,
+    scale: { sessions: 10_000, count: 200_000, rounds: 5 },
+  },
+  quick: {
+    population: 500,
+    rounds: 1,
+    operations: { get: 1_000, setNew: 500, setBase: 500, touch: 500 },
+    slow: 5,
+    scale: { sessions: 500, count: 2_000, rounds: 1 },
+  },
+}
+
+export const parts = { fileSpeed: speed, fileScale: scale }
+
+/** A folder that the contenders' places are in. */
+export async function prepare() {
+  const folder = mkdtempSync(join(tmpdir(), 'rust-session-store-bench-'))
+  process.env.BENCH_FILE_FOLDER = folder
+  return () => rmSync(folder, { recursive: true, force: true })
+}
+
+async function speed({ population, rounds, operations, slow }, wanted, say) {
+  const plan = SPEED.filter(({ row }) => wanted(row))
+  if (!plan.length) return []
+  const children = new Map(NAMES.map((name) => [name, start(name)]))
+  const results = []
+  try {
+    say('filling')
+    for (const name of NAMES) await children.get(name).ask('fill', { count: population })
+    for (const { row, title, targets } of plan) {
+      say(title)
+      const measured = {}
+      // One that opens, writes and renames a file for each operation gets fewer of them.
+      for (const names of [NAMES.filter((name) => !SLOW.includes(name)), SLOW]) {
+        const count = Math.round(operations[row] / (names === SLOW ? slow : 1))
+        const args = { row, count, population, concurrency: CONCURRENCY, batch: 1024 }
+        Object.assign(measured, await interleave(children, names, rounds, args))
+      }
+      results.push(...resultsOf({ row, title, targets, population }, measured))
+    }
+  } finally {
+    for (const child of children.values()) child.stop()
+  }
+  return results
+}
+
+function resultsOf({ row, title, targets, population }, measured) {
+  const of = (name, part) => measured[name].map((figure) => figure[part])
+  const all = (part) => Object.fromEntries(NAMES.map((name) => [name, median(of(name, part))]))
+  const [ours, ...peers] = NAMES
+  const result = (part, name, target) => ({
+    id: row,
+    title: name,
+    sessions: population,
+    unit: 'ns',
+    values: all(part),
+    ratios: Object.fromEntries(
+      peers.map((peer) => [peer, pairedRatio(of(peer, part), of(ours, part))]),
+    ),
+    target,
+  })
+  const label = Object.fromEntries(columns)
+  const judged = targets.map(({ ours, peer, part, least, most }) => {
+    const times = pairedRatio(of(peer, part), of(ours, part))
+    const who = ours === 'rustFile' ? '' : `, ${label[ours].split(', ')[1]}`
+    const name = `${part === 'active' ? 'main thread: ' : ''}${title}${who}`
+    const beside = label[peer]
+    return result(part, name, { least, most, beside, value: most ? 1 / times : times })
+  })
+  return judged.length ? judged : [result('wall', title)]
+}
+
+/** Gets of several processes on one folder, at the same time. */
+async function scale({ scale: { sessions, count, rounds } }, wanted, say) {
+  if (!wanted('scale')) return []
+  const most = 4
+  process.env.BENCH_FILE_PLACE = 'shared'
+  const children = Array.from({ length: most }, () => start('rustFile'))
+  delete process.env.BENCH_FILE_PLACE
+  const rates = { 1: [], [most]: [] }
+  try {
+    say('several processes')
+    // All of them the same sessions.
+    for (const child of children) await child.ask('fill', { count: sessions })
+    for (let round = -1; round < rounds; round++) {
+      for (const processes of [1, most]) {
+        const args = { row: 'get', count, population: sessions, concurrency: CONCURRENCY }
+        const from = performance.now()
+        await Promise.all(
+          children
+            .slice(0, processes)
+            .map((child) => child.ask('round', { ...args, first: false })),
+        )
+        const rate = (count * processes) / (performance.now() - from)
+        if (round >= 0) rates[processes].push(rate)
+      }
+    }
+  } finally {
+    for (const child of children) child.stop()
+  }
+  const cores = Math.min(most, cpus().length)
+  const value = pairedRatio(rates[most], rates[1])
+  return [
+    {
+      id: 'scale',
+      title: `get: ${most} processes beside 1, on ${cpus().length} cores`,
+      sessions,
+      unit: 'ns',
+      values: { rustFile: 1e6 / median(rates[most]) },
+      ratios: {},
+      target: { least: cores * 0.8, beside: 'one process', value },
+    },
+  ]
+}

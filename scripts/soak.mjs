@@ -1,0 +1,140 @@
+// `node scripts/soak.mjs [seconds]`: four processes share a folder and do what an app does with it, at
+// a steady number of sessions. Prints memory and the size of the file; fails where either grows. Ten
+// minutes unless told otherwise; __test__/file-soak.test.js runs it for a few seconds.
+import './node-version.mjs'
+import { fork } from 'node:child_process'
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+import os from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import url from 'node:url'
+import { Failure, say, script } from './tools.mjs'
+
+const SELF = url.fileURLToPath(import.meta.url)
+const PROCESSES = 4
+const SESSIONS = 500
+// Sessions of visitors who never come back: they end, and their room is used again.
+const MAX_AGE_MS = 2_000
+const IN_FLIGHT = 16
+// Of each process: steady, so that the number of sessions is.
+const OPERATIONS_PER_SECOND = 1_000
+/** Samples of which the first part is not judged: caches fill, and code is compiled. */
+const WARM_UP = 0.5
+/** How much more the end may have than the middle. */
+const GROWTH = { memory: 1.25, file: 1.15 }
+
+/** One process: reads, saves with a base, touches, logs in and out, leaves sessions to their end. */
+async function load(place, name) {
+  const { RustStore } = createRequire(import.meta.url)('../index.js')
+  const store = new RustStore({ url: place, commandTimeout: 30_000 })
+  let done = 0
+  let failed = 0
+  let visitors = 0
+  const started = performance.now()
+  const cookie = (ms) => ({
+    originalMaxAge: ms,
+    expires: new Date(Date.now() + ms),
+    httpOnly: true,
+    path: '/',
+  })
+  const text = () => 'x'.repeat(Math.floor(Math.random() * 3_000))
+  const acts = [
+    async (sid) => {
+      const session = await store.get(sid)
+      if (session === undefined) return store.set(sid, { cookie: cookie(3_600_000), text: text() })
+      session.text = text()
+      await store.set(sid, session)
+    },
+    async (sid) => {
+      const session = await store.get(sid)
+      if (session === undefined) return
+      session.cookie.expires = new Date(Date.now() + 3_600_000)
+      await store.touch(sid, session)
+    },
+    (sid) => store.get(sid),
+    (sid) => (Math.random() < 0.2 ? store.destroy(sid) : store.get(sid)),
+    () => store.set(`${name}-${visitors++}`, { cookie: cookie(MAX_AGE_MS), text: text() }),
+  ]
+  const work = async () => {
+    for (;;) {
+      const early = (done * 1000) / OPERATIONS_PER_SECOND - (performance.now() - started)
+      if (early > 0) await sleep(early)
+      const sid = `s${Math.floor(Math.random() * SESSIONS)}`
+      try {
+        await acts[Math.floor(Math.random() * acts.length)](sid)
+      } catch (error) {
+        failed++
+        if (failed < 5) console.error(`${name}: ${error.code} ${error.message}`)
+      }
+      done++
+    }
+  }
+  process.on('message', async () => {
+    globalThis.gc?.()
+    process.send({ done, failed, rss: process.memoryUsage().rss })
+  })
+  process.on('disconnect', () => process.exit())
+  for (let i = 0; i < IN_FLIGHT; i++) work()
+}
+
+function ask(child) {
+  return new Promise((resolve, reject) => {
+    const ended = (code, signal) => reject(new Failure(`a process ended: ${signal ?? code}`))
+    child.once('exit', ended)
+    child.once('message', (state) => {
+      child.off('exit', ended)
+      resolve(state)
+    })
+    child.send('sample')
+  })
+}
+
+const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1]
+
+/** Runs for so many seconds. Resolves the samples; fails where one of `only` grows. */
+export async function soak(seconds, { report = say, only = Object.keys(GROWTH) } = {}) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-session-store-'))
+  const place = `file:${path.join(folder, 'sessions')}?durability=normal`
+  const children = Array.from({ length: PROCESSES }, (_, i) =>
+    fork(SELF, ['--load', place, `p${i}`], { execArgv: ['--expose-gc'] }),
+  )
+  const samples = []
+  try {
+    const every = Math.max(500, (seconds * 1000) / 60)
+    for (const from = Date.now(); Date.now() - from < seconds * 1000; ) {
+      await sleep(every)
+      const states = await Promise.all(children.map(ask))
+      const sum = (name) => states.reduce((total, state) => total + state[name], 0)
+      const { size } = fs.statSync(path.join(folder, 'sessions', 'data.mdb'))
+      const sample = { memory: sum('rss'), file: size, done: sum('done'), failed: sum('failed') }
+      samples.push(sample)
+      const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
+      report(
+        `${((Date.now() - from) / 1000).toFixed(0).padStart(4)} s  ${sample.done} operations, ` +
+          `${sample.failed} failed, memory ${mib(sample.memory)}, file ${mib(sample.file)}`,
+      )
+    }
+  } finally {
+    for (const child of children) child.kill('SIGKILL')
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+  if (samples.at(-1).failed) throw new Failure(`${samples.at(-1).failed} operations failed`)
+  const judged = samples.slice(Math.floor(samples.length * WARM_UP))
+  const half = judged.length >> 1
+  for (const [name, most] of Object.entries(GROWTH)) {
+    const middle = median(judged.slice(0, half).map((sample) => sample[name]))
+    const end = median(judged.slice(half).map((sample) => sample[name]))
+    report(`${name}: ${(end / middle).toFixed(3)} times as much at the end as before`)
+    if (only.includes(name) && end > middle * most)
+      throw new Failure(`${name} grows: ${middle} bytes became ${end}`)
+  }
+  return samples
+}
+
+if (process.argv[2] === '--load') load(process.argv[3], process.argv[4])
+else {
+  script(import.meta.url, async () => {
+    await soak(Number(process.argv[2] ?? 600))
+  })
+}

@@ -1,0 +1,151 @@
+//! The LMDB environment of one folder: opened, read, written, enlarged, opened anew. Knows nothing of
+//! what is kept in it, and nothing of queues.
+
+use std::path::{Path, PathBuf};
+
+use heed::{Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithTls, types::Bytes};
+use parking_lot::RwLock;
+
+use super::failure::Failure;
+
+/// Threads of all processes that can have read from one folder at a time: each has a place of 64 bytes.
+const MAX_READERS: u32 = 4096;
+/// Room beyond what records may take, so that removing and pruning still work when they take it all: a
+/// change in LMDB writes to new pages first.
+const RESERVE_BYTES: usize = 64 << 20;
+
+/// The one tree that everything is in.
+pub type Tree = Database<Bytes, Bytes>;
+
+/// When an acknowledged write is safe from power loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Always.
+    Full,
+    /// From the next write on. The file itself is never damaged.
+    Normal,
+}
+
+/// How an environment is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub durability: Durability,
+    /// Most bytes that records may take, a multiple of nothing in particular.
+    pub map_size: usize,
+}
+
+struct Opened {
+    env: Env<WithTls>,
+    tree: Tree,
+}
+
+/// The environment of a folder. One process opens a folder once: see `registry`.
+pub struct Lmdb {
+    folder: PathBuf,
+    settings: Settings,
+    opened: RwLock<Option<Opened>>,
+}
+
+impl Lmdb {
+    pub fn open(folder: &Path, settings: Settings) -> Result<Lmdb, Failure> {
+        let opened = open(folder, settings)?;
+        Ok(Lmdb { folder: folder.into(), settings, opened: RwLock::new(Some(opened)) })
+    }
+
+    /// Lets the file go. Nobody uses the environment any more.
+    pub fn close(&self) {
+        *self.opened.write() = None;
+    }
+
+    /// Uses the environment; once more where another process has changed the size of its map.
+    fn with<R>(&self, mut task: impl FnMut(&Opened) -> Result<R, Failure>) -> Result<R, Failure> {
+        let mut again = || task(self.opened.read().as_ref().ok_or(Failure::Closed)?);
+        match again() {
+            Err(Failure::Resized) => {
+                self.follow_size()?;
+                again()
+            }
+            result => result,
+        }
+    }
+
+    /// Reads the state of this moment. What is read must be copied inside `task`.
+    pub fn read<R>(
+        &self,
+        task: impl Fn(&RoTxn<'_>, Tree) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        self.with(|Opened { env, tree }| {
+            let txn = match env.read_txn().map_err(Failure::from) {
+                Err(Failure::ReadersFull) if env.clear_stale_readers()? > 0 => env.read_txn()?,
+                txn => txn?,
+            };
+            task(&txn, *tree)
+        })
+    }
+
+    /// Runs one write transaction, and commits it unless `task` fails. Waits for those of other
+    /// processes, and for the disk: never on a thread that others wait for.
+    pub fn write<R>(
+        &self,
+        task: impl FnOnce(&mut RwTxn<'_>, Tree) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let mut task = Some(task);
+        self.with(|Opened { env, tree }| {
+            let mut txn = env.write_txn()?;
+            let task = task.take().ok_or(Failure::Closed)?;
+            let result = task(&mut txn, *tree)?;
+            txn.commit()?;
+            Ok(result)
+        })
+    }
+
+    /// Frees the places of readers whose process was killed: pages that they seem to read are not used
+    /// again.
+    pub fn free_dead_readers(&self) {
+        if let Some(Opened { env, .. }) = self.opened.read().as_ref() {
+            // Another process does it next time.
+            let _ = env.clear_stale_readers();
+        }
+    }
+
+    /// After [`Failure::Fatal`].
+    pub fn reopen(&self) -> Result<(), Failure> {
+        let mut opened = self.opened.write();
+        *opened = None;
+        *opened = Some(open(&self.folder, self.settings)?);
+        Ok(())
+    }
+
+    /// Takes the size of the map that another process has given it.
+    fn follow_size(&self) -> Result<(), Failure> {
+        let opened = self.opened.write();
+        let Opened { env, .. } = opened.as_ref().ok_or(Failure::Closed)?;
+        // SAFETY: must not run while a transaction of this process does. All of them are inside `read`
+        // and `write`, under the lock that is held here alone.
+        unsafe { env.resize(0)? };
+        Ok(())
+    }
+}
+
+fn open(folder: &Path, settings: Settings) -> Result<Opened, Failure> {
+    let page = rustix::param::page_size();
+    let size = settings.map_size.saturating_add(settings.map_size / 8 + RESERVE_BYTES);
+    let mut options = EnvOpenOptions::new();
+    options.map_size(size.div_ceil(page) * page).max_readers(MAX_READERS);
+    if settings.durability == Durability::Normal {
+        // SAFETY: without a flush of the meta page, power loss may undo the last transaction; the file
+        // stays whole. That is what `Normal` promises.
+        unsafe { options.flags(EnvFlags::NO_META_SYNC) };
+    }
+    // SAFETY: the file is mapped, so nobody else may write to it or cut it short. The folder belongs to
+    // this user alone, holds our mark, and is on a disk of this machine (see `folder` and `seats`).
+    let env = unsafe { options.open(folder)? };
+    // A process that was killed while it had the folder to itself leaves its readers behind.
+    env.clear_stale_readers()?;
+    let txn = env.read_txn()?;
+    let tree = env
+        .open_database(&txn, None)?
+        .ok_or_else(|| Failure::Other("LMDB has lost its main tree".into()))?;
+    txn.commit()?;
+    Ok(Opened { env, tree })
+}
