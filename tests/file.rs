@@ -385,6 +385,19 @@ fn churn_leaves_the_file_as_large_as_it_was() {
     assert!(size() <= before * 5 / 4, "{before} bytes became {}", size());
 }
 
+#[test]
+fn a_thread_that_ends_gives_its_place_as_a_reader_back() {
+    let dir = Dir::new();
+    let store = dir.open();
+    put(&store, "a", "{}");
+    // There are 4096.
+    for _ in 0..5_000 {
+        thread::scope(|scope| {
+            scope.spawn(|| assert!(get(&store, "a").is_some()));
+        });
+    }
+}
+
 /// Set for the child process of the next test: the folder that it reads.
 const READER: &str = "RUST_STORE_TEST_READER";
 
