@@ -217,24 +217,27 @@ module.exports = (row) => {
     )
   }
 
-  rule('depth: thousands of calls nested through two stores and three methods', async ({ open }) => {
-    const stores = [await open(), await open()]
-    for (const store of stores) await store.set('a', h.plain({ n: 1 }))
-    const names = ['get', 'touch', 'set']
-    await new Promise((resolve, reject) => {
-      let left = row.capabilities.chain
-      const next = (error) => {
-        if (error) return reject(error)
-        if (--left === 0) return resolve()
-        try {
-          CALLS[names[left % 3]](stores[left % 2], next)
-        } catch (thrown) {
-          reject(thrown)
+  rule(
+    'depth: thousands of calls nested through two stores and three methods',
+    async ({ open }) => {
+      const stores = [await open(), await open()]
+      for (const store of stores) await store.set('a', h.plain({ n: 1 }))
+      const names = ['get', 'touch', 'set']
+      await new Promise((resolve, reject) => {
+        let left = row.capabilities.chain
+        const next = (error) => {
+          if (error) return reject(error)
+          if (--left === 0) return resolve()
+          try {
+            CALLS[names[left % 3]](stores[left % 2], next)
+          } catch (thrown) {
+            reject(thrown)
+          }
         }
-      }
-      next()
-    })
-  })
+        next()
+      })
+    },
+  )
 
   rule(
     'order: a get that follows a set, a touch or a destroy sees it, acknowledged or not',
