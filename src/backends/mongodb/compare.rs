@@ -173,7 +173,7 @@ async fn replace_at_once(shared: &Shared, swaps: &[Swap]) -> Result<Option<Vec<R
                 ..
             }) if std::error::Error::source(&error).is_none() => {
                 if let Some(concern) = write_concern_errors.first() {
-                    return Err(failure::of_code(concern.code).because(error.clone()));
+                    return Err(failure::of_code(concern.code));
                 }
                 let refused = write_errors.iter().map(|(at, error)| (*at, error.code)).collect();
                 let results = match partial_result {

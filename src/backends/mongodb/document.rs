@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use mongodb::bson::{Bson, DateTime, RawArray, RawBsonRef, RawDocument};
 
+use super::statements::LAST;
 use crate::{
     error::{Error, Kind, Result},
     record::{Millis, NEVER, Record},
@@ -32,7 +33,10 @@ pub fn id(document: &RawDocument) -> Result<Option<&[u8]>> {
 pub fn read(document: &RawDocument, now: Millis) -> Result<Found> {
     let expires = match document.get("expires").map_err(unreadable)? {
         None => NEVER,
-        Some(RawBsonRef::DateTime(at)) => at.timestamp_millis().max(0) as Millis,
+        Some(RawBsonRef::DateTime(at)) => match at.timestamp_millis().max(0) as Millis {
+            LAST.. => NEVER,
+            at => at,
+        },
         Some(_) => 0,
     };
     if expires <= now {

@@ -1,5 +1,5 @@
 //! What the driver and the server say when something fails, as one of our kinds. Knows no operation.
-//! The driver's own texts name hosts and commands, never credentials.
+//! The driver's own texts name hosts and commands, never credentials; the server's are not repeated.
 
 use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
 
@@ -20,6 +20,13 @@ const COLLIDED: i32 = 112;
 
 /// A failure of the driver as ours.
 pub fn told(error: DriverError) -> Error {
+    // Some batches of it had been written; what stopped it lies beneath.
+    if let ErrorKind::BulkWrite(_) = error.kind.as_ref()
+        && let Some(beneath) = std::error::Error::source(&error)
+        && let Some(beneath) = beneath.downcast_ref::<DriverError>()
+    {
+        return told(beneath.clone());
+    }
     let Some(code) = code(&error) else {
         return match error.kind.as_ref() {
             ErrorKind::Authentication { .. } => Error::new(
@@ -39,9 +46,19 @@ pub fn told(error: DriverError) -> Error {
             }
             _ => Error::new(Kind::Internal, "the driver refuses the command; see the cause"),
         }
-        .because(error);
+        .because(error.kind.to_string());
     };
-    of_code(code).because(error)
+    of_code(code).because(format!("MongoDB's error {code}{}", name(&error)))
+}
+
+/// What the server calls an error. Its message is left out: it may repeat an `_id`, which is a sid.
+fn name(error: &DriverError) -> String {
+    let name = match error.kind.as_ref() {
+        ErrorKind::Command(error) => &error.code_name,
+        ErrorKind::Write(WriteFailure::WriteConcernError(error)) => &error.code_name,
+        _ => return String::new(),
+    };
+    format!(", {name}")
 }
 
 /// A server's error as ours.

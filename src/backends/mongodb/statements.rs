@@ -10,7 +10,7 @@ use mongodb::bson::{
     spec::{BinarySubtype, ElementType},
 };
 
-use crate::record::{Draft, ExpiryRule, Millis, NEVER, Touch};
+use crate::record::{Draft, ExpiryRule, Millis, Touch};
 
 /// Text as the server keeps it. What is no UTF-8 (a lone surrogate) becomes bytes, which other stores
 /// cannot read; they could not have written it either.
@@ -21,9 +21,13 @@ pub fn text(bytes: &[u8]) -> Bson {
     }
 }
 
+/// The last ms of the year 9999: later dates cannot be read by the drivers of some languages, so none is
+/// written. What ends then is told as never ending.
+pub const LAST: Millis = 253_402_300_799_999;
+
 /// A time as the server keeps it.
 pub fn date(at: Millis) -> Bson {
-    Bson::DateTime(DateTime::from_millis(at.min(NEVER) as i64))
+    Bson::DateTime(DateTime::from_millis(at.min(LAST) as i64))
 }
 
 /// The condition that a record is not over.
