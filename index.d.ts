@@ -39,6 +39,22 @@ export interface RustStoreOptions<T = AnySession> {
    * `ERR_STORE_TIMEOUT` (default 2,000). Not in memory.
    */
   commandTimeout?: number
+  /** Who logs in, where the URL does not say. Redis only. */
+  username?: string
+  /** Redis only. */
+  password?: string
+  /** The number of the database, where the URL does not say (default 0). Redis only. */
+  db?: number
+  /** Whom TLS trusts in place of the system's authorities: PEM text, or the path of a file. Redis only. */
+  tlsCa?: string
+  /** The client's own certificate, with `tlsKey`: PEM text, or the path of a file. Redis only. */
+  tlsCert?: string
+  /** The key of `tlsCert`: PEM text, or the path of a file. Redis only. */
+  tlsKey?: string
+  /** Who logs in at the sentinels. Redis only. */
+  sentinelUsername?: string
+  /** Redis only. */
+  sentinelPassword?: string
   /**
    * When an acknowledged save is safe from power loss: `'full'` (the default) at once, `'normal'` with the
    * next save. Either survives a crash of the process. File only.

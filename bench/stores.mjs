@@ -132,7 +132,12 @@ Object.assign(contenders, {
   rustFile: { label: 'RustStore, full', open: () => rustFile('full') },
   rustFileNormal: { label: 'RustStore, normal', open: () => rustFile('normal') },
   sqlite: { label: 'better-sqlite3-session-store', open: sqlite },
-  lmdb: { label: 'lmdb, same JSON', open: lmdb },
+  // Its own default answers a write before it is flushed; the second one answers after.
+  lmdb: { label: 'lmdb, same JSON', open: () => lmdb('lmdb', {}) },
+  lmdbFlushed: {
+    label: 'the same, flushed',
+    open: () => lmdb('lmdb-flushed', { overlappingSync: false }),
+  },
   files: { label: 'session-file-store', open: files },
 })
 
@@ -154,9 +159,9 @@ function sqlite() {
 }
 
 /** lmdb-js with the least that makes a session store: the same JSON, and a new expiry at a touch. */
-async function lmdb() {
+async function lmdb(name, options) {
   const { open } = await import('lmdb')
-  const db = open({ path: folder('lmdb'), encoding: 'string' })
+  const db = open({ path: folder(name), encoding: 'string', ...options })
   class LmdbStore extends session.Store {
     get(sid, callback) {
       const text = db.get(sid)

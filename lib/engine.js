@@ -291,7 +291,10 @@ class Engine {
   clear() {
     if (this.isBehind(ALL)) return this.waiting.behind(ALL, () => this.clear())
     // A save that follows it must not be met by a later step of it.
-    return this.nothing(native.clear(this.handle), ALL)
+    const clearing = this.nothing(native.clear(this.handle), ALL)
+    // It takes as long as there are sessions. A backend answers for each of its steps.
+    if (clearing instanceof Pending) clearing.deadline = Number.POSITIVE_INFINITY
+    return clearing
   }
 
   ping() {

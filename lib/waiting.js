@@ -258,7 +258,8 @@ class Waiting {
       pending.runInAsyncScope(this.#end, this, pending, late(this.#timeout))
     }
     this.#flush()
-    if (this.#pending.size > 0 && this.#timer === undefined) this.#arm(Math.max(1, next - now))
+    if (this.#pending.size > 0 && this.#timer === undefined)
+      this.#arm(Math.min(this.#timeout, Math.max(1, next - now)))
   }
 
   /** Resolves when nothing waits. */

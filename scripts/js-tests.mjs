@@ -6,7 +6,9 @@ import util from 'node:util'
 import { Failure, filesIn, isCI, run, say, script } from './tools.mjs'
 
 // A file that does not end by itself is a failure of the store: it must not keep a process alive.
-const MINUTES = 3
+const MINUTES = 6
+// Many tests wait for the clock of a server: more files than cores run side by side.
+const FILES_AT_A_TIME = 3
 
 /**
  * Resolves a note for the summary. `node`: the executable. `filters`: parts of file names, all
@@ -16,7 +18,8 @@ export async function jsTests({ node = process.execPath, filters = [], show = tr
   const all = filesIn('__test__', '.test.js')
   const files = all.filter((file) => !filters.length || filters.some((part) => file.includes(part)))
   if (!files.length) throw new Failure(`No test file matches ${filters}: see __test__/*.test.js.`)
-  const flags = ['--test', '--test-reporter=spec', `--test-timeout=${MINUTES * 60_000}`]
+  const flags = ['--test', '--test-reporter=spec']
+  flags.push(`--test-timeout=${MINUTES * 60_000}`, `--test-concurrency=${FILES_AT_A_TIME}`)
   const { ok, output } = await run(node, [...flags, ...files], { show })
   const text = util.stripVTControlCharacters(output)
   const count = (word) => Number(text.match(new RegExp(`^\\S+ ${word} (\\d+)$`, 'm'))?.[1] ?? 0)

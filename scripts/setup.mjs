@@ -1,6 +1,7 @@
 // Makes a clone ready to run: npm packages and the native addon, each only if it is out of date.
 // Only what Node.js itself has: nothing is installed yet when this runs first.
 import './node-version.mjs'
+import fs from 'node:fs'
 import path from 'node:path'
 import { build, checkRust, isBuilt } from './build.mjs'
 import { Failure, npm, readJson, root, run, say, script } from './tools.mjs'
@@ -35,6 +36,13 @@ function sameDependencies(locked, manifest) {
   return text(locked) === text(manifest)
 }
 
+/** Has what npm must compile use the headers of this Node.js, where it came with them. */
+function ownHeaders() {
+  const prefix = path.resolve(fs.realpathSync(process.execPath), '../..')
+  const found = fs.existsSync(path.join(prefix, 'include/node/node.h'))
+  return found ? { npm_config_nodedir: prefix } : {}
+}
+
 /** `npm ci` in `dir`, where it is needed. */
 export async function install(dir = '.') {
   if (isInstalled(dir)) return
@@ -44,9 +52,7 @@ export async function install(dir = '.') {
   const { ok, missing, output } = await run(
     command,
     [...args, 'ci', '--loglevel=error', '--no-audit', '--no-fund'],
-    {
-      cwd,
-    },
+    { cwd, env: ownHeaders() },
   )
   if (missing)
     throw new Failure('npm is not on PATH: install Node.js with npm, then run this again.')

@@ -11,16 +11,18 @@ import { redisServer } from './redis.mjs'
 import { setup } from './setup.mjs'
 import { testNodes } from './test-nodes.mjs'
 import { exists, Failure, filesIn, isCI, run, Steps, say, script, tool } from './tools.mjs'
+import { valkeyTests } from './valkey.mjs'
 
 const USAGE = `npm test -- [flags] [parts of names of JavaScript test files]
   --rust      the engine's tests (cargo test)
   --js        the JavaScript tests
   --types     the sample apps against index.d.ts
   --bench     whether the benchmark works (not how fast anything is)
+  --valkey    the tests of Redis on Valkey (needs Python and PyPI)
   --package   packs, installs into an empty project, runs Jest and AVA there (needs the npm registry)
   --nodes     the JavaScript tests on Node.js 22, 24 and 26 too (needs the npm registry)
   --all       everything; so is CI=true
-Without flags: everything but --package and --nodes.`
+Without flags: everything but --valkey, --package and --nodes.`
 
 const steps = {
   rust: {
@@ -68,6 +70,7 @@ const steps = {
       )
     },
   },
+  valkey: { name: 'Valkey', extra: true, run: () => valkeyTests() },
   package: { name: 'package', extra: true, run: () => checkPackage() },
   nodes: { name: 'other Node.js', extra: true, run: () => testNodes() },
 }
@@ -106,7 +109,10 @@ script(import.meta.url, async () => {
   for (const [flag, { name, extra, missing, run: work }] of Object.entries(steps)) {
     const why = missing?.()
     if (narrowed ? !values[flag] : extra && !values.all && !isCI) {
-      summary.skip(name, narrowed ? 'not asked for' : `needs the npm registry: --${flag} or --all`)
+      summary.skip(
+        name,
+        narrowed ? 'not asked for' : `needs a package registry: --${flag} or --all`,
+      )
     } else if (why) {
       summary.skip(name, why)
     } else {

@@ -4,9 +4,11 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     pin::pin,
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -381,6 +383,71 @@ fn churn_leaves_the_file_as_large_as_it_was() {
     (10..60).for_each(round);
     assert_eq!(length(&store, now()), 200);
     assert!(size() <= before * 5 / 4, "{before} bytes became {}", size());
+}
+
+#[test]
+fn a_thread_that_ends_gives_its_place_as_a_reader_back() {
+    let dir = Dir::new();
+    let store = dir.open();
+    put(&store, "a", "{}");
+    // There are 4096.
+    for _ in 0..5_000 {
+        thread::scope(|scope| {
+            scope.spawn(|| assert!(get(&store, "a").is_some()));
+        });
+    }
+}
+
+/// Set for the child process of the next test: the folder that it reads.
+const READER: &str = "RUST_STORE_TEST_READER";
+
+/// No test: what the child process does.
+#[test]
+fn a_reader_that_stays() {
+    let Some(folder) = std::env::var_os(READER) else { return };
+    // SAFETY: nobody writes to the folder's files but through LMDB.
+    let env = unsafe { heed::EnvOpenOptions::new().map_size(1 << 30).open(folder).unwrap() };
+    let _reading = env.read_txn().unwrap();
+    println!("reading");
+    loop {
+        thread::park();
+    }
+}
+
+#[test]
+fn what_a_killed_reader_holds_is_used_again() {
+    let dir = Dir::new();
+    let store = dir.open();
+    let mut next = 0;
+    let mut churn = || {
+        for _ in 0..20 {
+            next += 1;
+            for n in 0..20 {
+                let text = format!("{{\"{next}\":\"{}\"}}", "x".repeat(1_000));
+                let sid = format!("s{n}");
+                ask(store.save(sid.as_bytes(), draft(&text, now() + HOUR), None, now()));
+            }
+            settle(&store, store.ping()).unwrap();
+        }
+        fs::metadata(dir.0.join("data.mdb")).unwrap().len()
+    };
+    let (_, before) = (churn(), churn());
+    let mut reader = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_reader_that_stays", "--nocapture"])
+        .env(READER, &dir.0)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.contains("reading")));
+    assert!(churn() > before, "the test would show nothing: a reader holds no page");
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    let (started, mut size) = (Instant::now(), 0);
+    while size != churn() {
+        size = churn();
+        assert!(started.elapsed() < Duration::from_secs(60), "it grows and grows");
+    }
 }
 
 #[test]

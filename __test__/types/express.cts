@@ -23,6 +23,7 @@ export const stores: store.RustStore[] = [
   new RustStore({ prefix: 'a:' }),
   new RustStore({ url: 'memory:app?max=10', touchAfter: 0, max: 10, maxBytes: 1 << 20 }),
   new RustStore({ ttl: 60, merge: false, atomic: ['passport'], maxSessionBytes: 4096 }),
+  new RustStore({ url: 'file:./sessions', durability: 'normal', mapSize: 2 ** 30, create: false }),
 ]
 
 const sessions = new RustStore<SessionData>({
@@ -122,6 +123,8 @@ export function callbacks(data: SessionData, done: (error?: unknown) => void): v
 export function mistakes(data: SessionData): void {
   // @ts-expect-error `prefx` is no option
   new RustStore({ prefx: 'a:' })
+  // @ts-expect-error there are two kinds of durability
+  new RustStore({ url: 'file:./sessions', durability: 'none' })
   // @ts-expect-error a ttl is seconds or a function
   new RustStore({ ttl: '1h' })
   // @ts-expect-error a ttl function is given the session, and answers with a number

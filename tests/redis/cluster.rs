@@ -1,5 +1,7 @@
 //! Three masters, and keys that move between them.
 
+use rust_session_store::backend::Replaced;
+
 use crate::{
     client::{Client, now},
     server::Server,
@@ -88,6 +90,31 @@ fn the_rules_hold_for_a_key_on_whatever_node() {
 }
 
 #[test]
+fn saves_that_compare_need_no_scripts() {
+    let cluster = Cluster::start();
+    for node in &cluster.nodes {
+        // What docs/redis.md says that a user needs without scripts.
+        node.ask(
+            "ACL SETUSER app on >secret ~sess:* +get +set +del +unlink +pexpire +pttl +scan +ping \
+             +watch +unwatch +multi +exec +cluster|slots +asking",
+        );
+    }
+    // With one seed, nothing is known yet of the others when the first save comes.
+    let url = format!("redis+cluster://app:secret@127.0.0.1:{}", cluster.nodes[0].port);
+    let rule = rust_session_store::record::ExpiryRule::Later;
+    let sids: Vec<String> = (0..20).map(|number| format!("s{number}")).collect();
+    for sid in &sids {
+        let client = Client::open(&url);
+        let gone = client.replace(sid, Some("one"), "two", HOUR as i64, rule).unwrap();
+        assert!(matches!(gone, Replaced::Gone));
+        client.put(sid, "one", HOUR).unwrap();
+        let written = client.replace(sid, Some("one"), "two", HOUR as i64, rule).unwrap();
+        assert!(matches!(written, Replaced::Written(_)));
+        assert_eq!(client.text(sid).unwrap(), "two");
+    }
+}
+
+#[test]
 fn a_slot_that_moves_is_followed() {
     let cluster = Cluster::start();
     let client = Client::open(&cluster.url());
@@ -109,7 +136,7 @@ fn a_slot_that_moves_is_followed() {
         assert_eq!(client.text(sid).unwrap(), "one");
         let rule = rust_session_store::record::ExpiryRule::Later;
         let replaced = client.replace(sid, Some("one"), "two", HOUR as i64, rule).unwrap();
-        assert!(matches!(replaced, rust_session_store::backend::Replaced::Written(_)));
+        assert!(matches!(replaced, Replaced::Written(_)));
     }
     client.put("{a}new", "new", HOUR).unwrap();
     migrate(sids[1]);

@@ -1,13 +1,13 @@
 //! The ways to a server: addresses, TLS, sockets; and what is wrong with a URL.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rust_session_store::error::Kind;
 
 use crate::{
     client::{Client, try_open},
-    server::{Server, free_port},
+    server::{Server, free_port, wait_until},
 };
 
 const HOUR: u64 = 3_600_000;
@@ -88,45 +88,110 @@ fn certificates() -> Certificates {
     Certificates { ca, server: issue(), client: issue() }
 }
 
+/// A folder with the server's certificates, which is gone afterwards, and the lines that use them.
+struct Secured {
+    folder: PathBuf,
+    certificates: Certificates,
+}
+
+impl Secured {
+    fn new(name: &str) -> Secured {
+        let folder = format!("rust-store-tls-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        let certificates = certificates();
+        let (cert, key) = &certificates.server;
+        for (name, text) in
+            [("ca.pem", &certificates.ca), ("server.pem", cert), ("server.key", key)]
+        {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        Secured { folder, certificates }
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        fs::write(self.folder.join(name), text).unwrap();
+        self.path(name)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).to_str().unwrap().to_owned()
+    }
+
+    fn lines(&self, port: u16) -> Vec<String> {
+        vec![
+            format!("tls-port {port}"),
+            format!("tls-ca-cert-file {}", self.path("ca.pem")),
+            format!("tls-cert-file {}", self.path("server.pem")),
+            format!("tls-key-file {}", self.path("server.key")),
+        ]
+    }
+}
+
+impl Drop for Secured {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn strs(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(String::as_str).collect()
+}
+
 #[test]
 fn tls_with_certificates_on_both_sides() {
-    let folder = std::env::temp_dir().join(format!("rust-store-tls-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let Certificates { ca, server: (cert, key), client: (own_cert, own_key) } = certificates();
-    let file = |name: &str, text: &str| {
-        let path = folder.join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let (ca_file, cert_file) = (file("ca.pem", &ca), file("server.pem", &cert));
-    let key_file = file("server.key", &key);
-    let port = free_port().to_string();
-    let _server = Server::start(&[
-        &format!("tls-port {port}"),
-        &format!("tls-ca-cert-file {ca_file}"),
-        &format!("tls-cert-file {cert_file}"),
-        &format!("tls-key-file {key_file}"),
-    ]);
+    let secured = Secured::new("both");
+    let port = free_port();
+    let _server = Server::start(&strs(&secured.lines(port)));
+    let Certificates { ca, client: (own_cert, own_key), .. } = &secured.certificates;
     let options = |more: &str| format!(r#"{{"url":"rediss://localhost:{port}",{more}}}"#);
     let text = |text: &str| serde_json::Value::from(text).to_string();
 
-    let both = format!(r#""tlsCert":{},"tlsKey":{}"#, text(&own_cert), text(&own_key));
-    let client = Client::with(&options(&format!(r#""tlsCa":{},{both}"#, text(&ca))));
+    let both = format!(r#""tlsCert":{},"tlsKey":{}"#, text(own_cert), text(own_key));
+    let client = Client::with(&options(&format!(r#""tlsCa":{},{both}"#, text(ca))));
     client.put("a", "one", HOUR).unwrap();
     assert_eq!(client.text("a").unwrap(), "one");
 
     // The same from files, as parameters of the URL.
-    let (own_cert_file, own_key_file) = (file("own.pem", &own_cert), file("own.key", &own_key));
     let client = Client::open(&format!(
-        "rediss://127.0.0.1:{port}?tlsCa={ca_file}&tlsCert={own_cert_file}&tlsKey={own_key_file}"
+        "rediss://127.0.0.1:{port}?tlsCa={}&tlsCert={}&tlsKey={}",
+        secured.path("ca.pem"),
+        secured.file("own.pem", own_cert),
+        secured.file("own.key", own_key),
     ));
     assert_eq!(client.text("a").unwrap(), "one");
 
     // Without a certificate of its own, and without trust in the server's.
-    for more in [format!(r#""tlsCa":{}"#, text(&ca)), both] {
+    for more in [format!(r#""tlsCa":{}"#, text(ca)), both] {
         let client = Client::with(&options(&more));
         client.wait_for("down ERR_STORE_UNAVAILABLE");
-        assert_eq!(client.get("a").unwrap_err().kind(), Kind::Unavailable);
+        let error = client.get("a").unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable);
+        assert!(error.message().starts_with("TLS:"), "{error}");
     }
-    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn tls_in_a_cluster_and_behind_a_sentinel() {
+    let secured = Secured::new("many");
+    let (node, master, sentinel) = (free_port(), free_port(), free_port());
+    let no_client = "tls-auth-clients no".to_owned();
+    let parameter = format!("tlsCa={}", secured.path("ca.pem"));
+
+    let cluster = ["cluster-enabled yes".into(), "tls-cluster yes".into(), no_client.clone()];
+    let server = Server::start(&strs(&[&cluster[..], &secured.lines(node)].concat()));
+    server.ask("CLUSTER ADDSLOTSRANGE 0 16383");
+    wait_until("the cluster", || server.ask("CLUSTER INFO").contains("cluster_state:ok"));
+    let client = Client::open(&format!("rediss+cluster://127.0.0.1:{node}?{parameter}"));
+    client.put("a", "one", HOUR).unwrap();
+    assert_eq!(client.sids(), ["a"]);
+
+    let mut lines = secured.lines(master);
+    lines.push(no_client.clone());
+    let _master = Server::start(&strs(&lines));
+    let mut lines = secured.lines(sentinel);
+    lines.extend([no_client, "tls-replication yes".into()]);
+    let _sentinel = Server::sentinel(master, &strs(&lines));
+    let url = format!("rediss+sentinel://127.0.0.1:{sentinel}/mymaster?{parameter}");
+    Client::open(&url).put("a", "one", HOUR).unwrap();
 }

@@ -56,6 +56,39 @@ fn a_save_between_look_and_write_is_seen() {
 }
 
 #[test]
+fn commands_that_were_renamed_away_are_done_without() {
+    let server = Server::start(&["rename-command EVALSHA \"\"", "rename-command EVAL \"\""]);
+    let client = Client::open(&server.url());
+    check_rules(&server, &client);
+    assert_eq!(client.events.lock().unwrap().len(), 1);
+}
+
+/// What docs/redis.md says that a user needs.
+#[test]
+fn the_documented_permissions_are_enough() {
+    let server = Server::start(&[]);
+    let common = "~sess:* +get +set +del +unlink +pexpire +pttl +scan +ping +select";
+    server.ask(&format!("ACL SETUSER with on >secret {common} +evalsha +eval"));
+    server.ask(&format!("ACL SETUSER less on >secret {common} +watch +unwatch +multi +exec"));
+    for user in ["with", "less"] {
+        for db in [0, 1] {
+            let client =
+                Client::open(&format!("redis://{user}:secret@127.0.0.1:{}/{db}", server.port));
+            client.put("a", "one", HOUR).unwrap();
+            let written = client.replace("a", Some("one"), "two", 0, ExpiryRule::Keep).unwrap();
+            assert!(matches!(written, Replaced::Written(_)));
+            client.touch("a", HOUR, ExpiryRule::Later, 0).unwrap();
+            client.touch("a", HOUR, ExpiryRule::Set, 5).unwrap();
+            assert_eq!(client.sids(), ["a"]);
+            assert_eq!(client.count(), 1);
+            client.settle(client.backend.ping()).unwrap();
+            client.settle(client.backend.clear()).unwrap();
+            client.settle(client.backend.remove(b"a")).unwrap();
+        }
+    }
+}
+
+#[test]
 fn other_types_are_told_from_records() {
     let (server, client) = start();
     server.ask("RPUSH sess:list x");

@@ -52,9 +52,12 @@ impl Lmdb {
         Ok(Lmdb { folder: folder.into(), settings, opened: RwLock::new(Some(opened)) })
     }
 
-    /// Lets the file go. Nobody uses the environment any more.
+    /// Lets the file go, safe from power loss whatever the durability. Nobody uses it any more.
     pub fn close(&self) {
-        *self.opened.write() = None;
+        if let Some(Opened { env, .. }) = self.opened.write().take() {
+            // What cannot be flushed now was not promised either.
+            let _ = env.force_sync();
+        }
     }
 
     /// Uses the environment; once more where another process has changed the size of its map.

@@ -118,7 +118,7 @@ pub fn see(
             });
             match found {
                 Ok(found) => Ok(found.unwrap_or(Seeing::Gone { foretold: false })),
-                // A damaged record is missing, and a save puts another in its place.
+                // A damaged record is missing.
                 Err(error) if error.kind() == Kind::Decode => Ok(Seeing::Gone { foretold: false }),
                 Err(error) => Err(error),
             }

@@ -119,11 +119,13 @@ impl Pending {
     /// Wakes the writer if there is something for it.
     pub fn flush(&self) {
         let mut inner = self.inner.lock();
-        if !inner.awake && !(inner.queue.is_empty() && inner.tasks.is_empty()) {
-            inner.awake = true;
-            drop(inner);
-            self.wake.notify_one();
+        let is_idle = inner.queue.is_empty() && inner.tasks.is_empty();
+        if inner.awake || is_idle {
+            return;
         }
+        inner.awake = true;
+        drop(inner);
+        self.wake.notify_one();
     }
 
     /// Runs a task after all that was asked for so far, gathered touches included, is written.

@@ -31,9 +31,11 @@ use crate::{
     record::{Millis, Version},
 };
 
-/// The folders that are open, and how many stores use each.
-static OPEN: LazyLock<Mutex<HashMap<FolderId, (Arc<Shared>, usize)>>> =
-    LazyLock::new(Mutex::default);
+/// Open folders, and how many stores use each.
+type Open = HashMap<FolderId, (Arc<Shared>, usize)>;
+
+/// Those of this process.
+static OPEN: LazyLock<Mutex<Open>> = LazyLock::new(Mutex::default);
 
 /// Versions cross to JavaScript as numbers, which are exact below this.
 const VERSIONS: Version = 1 << 53;

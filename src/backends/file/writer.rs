@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Entries of the expiry index that one transaction looks at in each prefix.
 const LOOKS: usize = 256;
 /// Ticks from one search for the places of dead readers to the next.
-const READER_TICKS: u32 = 5;
+const READER_TICKS: u32 = 2;
 
 type Asked = (Operation, Option<Answer>);
 

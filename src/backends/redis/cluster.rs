@@ -41,6 +41,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// And this often, unasked, while a master cannot be reached: a replica may have taken its place.
 const WATCH: Duration = Duration::from_millis(300);
 
+/// More would be a cluster that does not know itself.
+pub const MOST_REDIRECTIONS: u32 = 5;
+
 pub struct Cluster {
     plan: Arc<Plan>,
     seeds: Vec<Node>,
@@ -106,18 +109,22 @@ impl Cluster {
     }
 
     /// Makes a change on the node that has its key.
-    pub fn change(
-        &self,
-        change: Change,
-    ) -> impl Future<Output = Result<Value, Failure>> + Send + use<> {
-        let made = self.nodes.read().owner(change.key()).map(|link| link.change(change));
-        let nobody = made.is_none().then(|| self.nobody());
-        async move {
-            match (made, nobody) {
-                (Some(made), _) => made.await,
-                (None, nobody) => Err(nobody.unwrap_or_else(unreachable)),
-            }
+    pub async fn change(self: &Arc<Self>, change: Change) -> Result<Value, Failure> {
+        let owner = self.nodes.read().owner(change.key()).map(|link| link.change(change.clone()));
+        let Some(mut made) = owner else { return Err(self.nobody()) };
+        for _ in 0..MOST_REDIRECTIONS {
+            let failure = match made.await {
+                Err(failure) if matches!(failure.code(), "MOVED" | "ASK") => failure,
+                answer => return answer,
+            };
+            self.outdated.notify_one();
+            let asked = self.asked(change.key());
+            let node = asked.and_then(|asked| topology::redirection(failure.detail(), &asked));
+            // Half of a transaction cannot be asked for.
+            let Some(node) = node.filter(|_| failure.code() == "MOVED") else { break };
+            made = self.with_link(&node, |link| link.change(change.clone()));
         }
+        Err(moving())
     }
 
     fn nobody(&self) -> Failure {
@@ -329,6 +336,11 @@ async fn keep_current(cluster: Weak<Cluster>, closed: CancellationToken) {
         () = closed.cancelled() => {}
         () = work => {}
     }
+}
+
+/// What is said after too many redirections.
+pub fn moving() -> Failure {
+    Failure::new(Kind::Unavailable, "the cluster is moving this session between nodes; try again")
 }
 
 fn unreachable() -> Failure {

@@ -7,9 +7,6 @@ use redis::{Cmd, RedisWrite};
 use super::script::{REPLACE, TOUCH, arguments};
 use crate::record::{Draft, ExpiryRule, Millis, NEVER, Touch};
 
-/// Keys that one step of a walk asks the server for.
-const STEP: u32 = 250;
-
 /// What begins every key, and the pattern that finds them.
 pub struct Keys {
     prefix: Vec<u8>,
@@ -107,10 +104,11 @@ impl Keys {
         command
     }
 
-    pub fn scan(&self, cursor: u64) -> Cmd {
+    /// A step of a walk, which looks at about `count` keys of whatever prefix.
+    pub fn scan(&self, cursor: u64, count: u32) -> Cmd {
         let mut command = redis::cmd("SCAN");
         command.arg(cursor).arg("MATCH").arg(&self.pattern[..]);
-        command.arg("COUNT").arg(STEP).arg("TYPE").arg("string");
+        command.arg("COUNT").arg(count).arg("TYPE").arg("string");
         command
     }
 }

@@ -132,7 +132,8 @@ async fn tcp(plan: &Plan, node: &Node, login: &Login, db: i64) -> Result<Connect
     // An idle connection that was cut without a word is noticed, and costs the server no command.
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(10))
-        .with_interval(Duration::from_secs(3));
+        .with_interval(Duration::from_secs(3))
+        .with_retries(3);
     let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
     let Some(tls) = &plan.tls else { return start(stream, login, db).await };
     let name = ServerName::try_from(node.host.clone()).map_err(|_| {

@@ -1,7 +1,7 @@
 //! What a failed command means to the person who reads of it: which kind, and what to do. Knows the
 //! server's error codes; not who asked. Never repeats a key (it names a session) or a password.
 
-use std::{borrow::Cow, io};
+use std::{borrow::Cow, io, sync::Arc};
 
 use redis::{ErrorKind, RedisError, ServerError};
 
@@ -108,9 +108,12 @@ fn without_code(error: &RedisError) -> (Kind, &'static str) {
 }
 
 fn is_tls(error: &RedisError) -> bool {
-    let error = std::error::Error::source(error).and_then(|io| io.downcast_ref::<io::Error>());
-    let inner = error.and_then(io::Error::get_ref);
-    inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    let io = std::error::Error::source(error).and_then(|source| {
+        // The crate shares the error, and hands the share out.
+        let shared = source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>();
+        shared.map_or_else(|| source.downcast_ref(), |shared| shared.downcast_ref::<io::Error>())
+    });
+    io.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 const REFUSED_TLS: &str = "TLS: the server's certificate or offer was not accepted, or it refused ours; check \"tlsCa\", \"tlsCert\" and \"tlsKey\"";

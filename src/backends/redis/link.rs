@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use redis::{Cmd, Pipeline, Value};
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
+    task::unconstrained,
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
@@ -369,9 +370,11 @@ async fn send_all(shared: Arc<Shared>, mut batches: mpsc::UnboundedReceiver<Sent
             }
             drop(token);
         };
-        // The first poll hands the batch to the connection: here, for the order.
+        // The first poll hands the batch to the connection: here, for the order, and without the budget
+        // by which tokio would have a busy task take a break before that.
         let mut exchange = Box::pin(exchange);
-        let is_done = poll_fn(|cx| Poll::Ready(exchange.as_mut().poll(cx).is_ready())).await;
+        let mut first = pin!(unconstrained(exchange.as_mut()));
+        let is_done = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_ready())).await;
         if !is_done {
             tokio::spawn(exchange);
         }

@@ -17,19 +17,13 @@ use redis::{Cmd, Value};
 use super::{
     address::{Place, Plan},
     batch::Call,
-    cluster::Cluster,
+    cluster::{Cluster, MOST_REDIRECTIONS, moving},
     failure::Failure,
     link::Link,
     reply, script,
     transaction::{self, Change},
 };
-use crate::{
-    backend::{Event, Listener},
-    error::Kind,
-};
-
-/// More would be a cluster that does not know itself.
-const MOST_REDIRECTIONS: u32 = 5;
+use crate::backend::{Event, Listener};
 
 pub struct Servers {
     setup: Setup,
@@ -244,11 +238,7 @@ impl Future for Asked {
             };
             self.redirections += 1;
             if self.redirections > MOST_REDIRECTIONS {
-                let failure = Failure::new(
-                    Kind::Unavailable,
-                    "the cluster's nodes do not agree who has this session; try again",
-                );
-                return Poll::Ready(Err(Refused { failure, command: None }));
+                return Poll::Ready(Err(Refused { failure: moving(), command: None }));
             }
             self.call = redirected;
         }

@@ -7,6 +7,7 @@ use redis::{Cmd, Pipeline, RedisWrite, Value, aio::MultiplexedConnection};
 use super::{failure::Failure, reply, script};
 
 /// The call of a script, which says all that is to be done.
+#[derive(Clone)]
 pub struct Change {
     script: Cmd,
 }

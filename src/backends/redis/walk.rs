@@ -19,15 +19,20 @@ use crate::{
 const MASTER_BITS: u32 = 10;
 const MASTERS: u64 = 1 << MASTER_BITS;
 
+/// Keys that a step looks at: fewer where it brings their texts.
+const WITH_TEXTS: u32 = 250;
+const KEYS_ONLY: u32 = 1000;
+
 /// One step of a walk: where the next begins, and the keys of our prefix among those that were met.
 async fn step(
     servers: &Arc<Servers>,
     keys: &Keys,
     from: u64,
+    count: u32,
 ) -> Result<(Option<u64>, Vec<Vec<u8>>), Failure> {
     let (master, cursor) = (from % MASTERS, from >> MASTER_BITS);
     let masters = servers.masters().await? as u64;
-    let answer = servers.ask_master(master as usize, keys.scan(cursor)).await?;
+    let answer = servers.ask_master(master as usize, keys.scan(cursor, count)).await?;
     let (cursor, mut found) = reply::scanned(answer)?;
     found.retain(|key| keys.sid(key).is_some());
     let next = match cursor {
@@ -38,7 +43,7 @@ async fn step(
 }
 
 pub async fn page(servers: Arc<Servers>, keys: Arc<Keys>, from: u64) -> Result<Page, Failure> {
-    let (next, found) = step(&servers, &keys, from).await?;
+    let (next, found) = step(&servers, &keys, from, WITH_TEXTS).await?;
     // All are asked for before the first is waited for.
     let texts: Vec<_> = found.iter().map(|key| servers.ask(command::on_key("GET", key))).collect();
     let mut records = Vec::with_capacity(found.len());
@@ -56,14 +61,14 @@ pub async fn page(servers: Arc<Servers>, keys: Arc<Keys>, from: u64) -> Result<P
 }
 
 pub async fn count(servers: Arc<Servers>, keys: Arc<Keys>, from: u64) -> Result<Count, Failure> {
-    let (next, found) = step(&servers, &keys, from).await?;
+    let (next, found) = step(&servers, &keys, from, KEYS_ONLY).await?;
     Ok(Count { live: found.len() as u64, next })
 }
 
 pub async fn clear(servers: Arc<Servers>, keys: Arc<Keys>) -> Result<(), Failure> {
     let mut from = Some(0);
     while let Some(at) = from {
-        let (next, found) = step(&servers, &keys, at).await?;
+        let (next, found) = step(&servers, &keys, at, KEYS_ONLY).await?;
         let gone: Vec<_> =
             found.iter().map(|key| servers.ask(command::on_key("UNLINK", key))).collect();
         for gone in gone {
