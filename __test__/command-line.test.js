@@ -135,7 +135,7 @@ test('mistakes are told in a few lines, and never a password', (t) =>
     assert.equal(unknown.stderr.split('\n').length, 2, 'one line')
     assert.ok(!fs.existsSync(missing), 'and it is not made')
 
-    const secret = await command(['nosuch://user:hunter2@host/0?password=hunter2', 'stats'])
+    const secret = await command(['nosuch://user:a/hunter2@host/0?password=hunter2', 'stats'])
     assert.equal(secret.code, 1)
     assert.doesNotMatch(secret.stderr, /hunter2/)
 

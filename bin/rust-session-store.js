@@ -46,7 +46,7 @@ class Misuse extends Error {}
 const shortened = (sid) => (sid.length > 8 ? `${sid.slice(0, 6)}…` : '…')
 
 /** A URL without its password and parameters. */
-const shown = (url) => url.replace(/\/\/[^/@]*@/, '//…@').replace(/\?.*$/s, '')
+const shown = (url) => url.replace(/\/\/.*@/s, '//…@').replace(/\?.*$/s, '')
 
 /** Opens a store. A folder that is not there is only made where sessions are to be put into it. */
 function open(url, { create }) {
