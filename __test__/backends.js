@@ -53,6 +53,8 @@ const memory = {
   gauges: true,
   // Calls that are nested to see whether a stack overflows: fewer where each waits for a disk.
   nested: 10_000,
+  // Sessions, or calls, that are many to it.
+  many: 1_000,
   // Seconds a session lives when nothing says otherwise.
   defaultTtl: 86_400,
   // Longest sid, in bytes of UTF-8.
@@ -206,6 +208,7 @@ if (mongodb.missing() === undefined) {
     ordered: 'sid',
     // The server of its tests takes ms for each.
     nested: 1_000,
+    many: 200,
     defaultTtl: 1_209_600,
   }
   rows.push(serverRow('mongodb', capabilities, mongodb.startMongodb))
