@@ -17,8 +17,9 @@ use crate::{
     record::{Millis, Record},
 };
 
-/// Records in one page.
-const PAGE: i64 = 100;
+/// Records in one page, and bytes after which it is long enough.
+const PAGE: i64 = 500;
+const PAGE_BYTES: usize = 8 << 20;
 /// Records that are looked at in one step of counting.
 const STEP: i64 = 10_000;
 /// Walks that may be under way at once. Beyond, the one that has rested longest cannot go on.
@@ -80,9 +81,9 @@ pub async fn page(link: &Link, walks: &Walks, from: u64, now: Millis) -> Result<
     let mut page = Page::default();
     // A page of nothing but what was asked for by nobody (see `statements::ids`) is passed over.
     loop {
-        let found = find(link, filter, PAGE, document::projection()).await?;
+        let (found, is_more) = find(link, filter, PAGE, document::projection()).await?;
         let last = match found.last() {
-            Some(last) if found.len() as i64 == PAGE => id(last)?,
+            Some(last) if is_more => id(last)?,
             _ => None,
         };
         for document in &found {
@@ -111,12 +112,13 @@ fn entry(
     })
 }
 
+/// Some documents in the order of their ids, and whether there may be more.
 async fn find(
     link: &Link,
     filter: Document,
     limit: i64,
     projection: Document,
-) -> Result<Vec<RawDocumentBuf>> {
+) -> Result<(Vec<RawDocumentBuf>, bool)> {
     let options = FindOptions::builder()
         .sort(doc! { "_id": 1 })
         .limit(limit)
@@ -126,10 +128,17 @@ async fn find(
     let mut cursor =
         link.collection().await?.find(filter).with_options(options).await.map_err(failure::told)?;
     let mut found = Vec::new();
+    let mut bytes = 0;
     while cursor.advance().await.map_err(failure::told)? {
-        found.push(cursor.current().to_owned());
+        let document = cursor.current();
+        bytes += document.as_bytes().len();
+        found.push(document.to_owned());
+        if bytes > PAGE_BYTES && limit > 0 {
+            return Ok((found, true));
+        }
     }
-    Ok(found)
+    let is_full = limit > 0 && found.len() as i64 == limit;
+    Ok((found, is_full))
 }
 
 fn id(document: &RawDocumentBuf) -> Result<Option<Bson>> {
@@ -195,7 +204,7 @@ async fn byte_ids(link: &Link, now: Option<Millis>) -> Result<Vec<Bson>> {
     if let Some(now) = now {
         filter.extend(statements::live(now));
     }
-    let found = find(link, filter, 0, doc! { "_id": 1 }).await?;
+    let (found, _) = find(link, filter, 0, doc! { "_id": 1 }).await?;
     let prefix = link.place.prefix.as_bytes();
     let mut ids = Vec::new();
     for document in &found {

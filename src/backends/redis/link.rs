@@ -1,28 +1,24 @@
-//! The link to the servers: gathers commands, sends them, and keeps a connection to send them on. Knows
-//! whether the place can be reached, and how long a command may take; nothing of what they mean.
+//! The link to a server: gathers commands and sends them, on whatever connection there is. Knows how long
+//! a command may take; nothing of what they mean.
 //!
-//! Two tasks do it. One connects, again and again until it works, and says in [`Health`] how things
-//! stand. The other takes one batch after the other and hands it to the connection, so that commands
-//! arrive in the order they were asked for. While the place is down, calls fail at once.
+//! Two tasks do it. One keeps a connection, and says in [`Health`] how things stand. The other takes one
+//! batch after the other and hands it to the connection, so that commands arrive in the order they were
+//! asked for. While the server is down, calls fail at once.
 
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use parking_lot::Mutex;
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Value};
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::unconstrained,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
@@ -30,46 +26,17 @@ use super::{
     address::{Place, Plan},
     batch::{Batch, Call},
     connect::{Connected, connect},
+    connection::{Connection, Health, keep_connected, silent},
     failure::Failure,
     transaction::Change,
 };
-use crate::{
-    backend::{Event, Listener},
-    error::{Error, Kind},
-    runtime,
-};
+use crate::{backend::Listener, error::Kind, runtime};
 
 /// A batch is sent at this length without waiting for the end of the turn.
 const LONGEST_BATCH: usize = 512;
 /// The part of a deadline after which the server counts as silent: less than all of it, so that the
 /// caller is told why.
 const PATIENCE: f64 = 0.9;
-/// A connection that was lost sooner than this is no sign that the next will last.
-const STEADY: Duration = Duration::from_secs(1);
-/// Jitter doubles a delay at most, so that a server that is back is found within a second.
-const FIRST_DELAY: Duration = Duration::from_millis(50);
-const LONGEST_DELAY: Duration = Duration::from_millis(500);
-
-/// How things stand with the place.
-#[derive(Clone)]
-enum Health {
-    /// It is being connected to; commands wait.
-    Connecting,
-    Up(Arc<Connection>),
-    /// It cannot be reached; commands fail at once.
-    Down(Failure),
-    Closed,
-}
-
-struct Connection {
-    commands: redis::aio::MultiplexedConnection,
-    /// Batches that were answered.
-    answered: AtomicU64,
-    since: Instant,
-    /// Asks for another connection in place of this one.
-    replace: Notify,
-}
-
 /// What was asked for since the last flush.
 #[derive(Default)]
 struct Gathered {
@@ -254,24 +221,6 @@ impl Shared {
         let mut health = self.health.subscribe();
         let _ = health.wait_for(|health| matches!(health, Health::Closed)).await;
     }
-
-    /// Changes how things stand, unless the store was closed meanwhile.
-    fn set(&self, to: Health) {
-        self.health.send_if_modified(|health| {
-            let is_open = !matches!(health, Health::Closed);
-            if is_open {
-                *health = to;
-            }
-            is_open
-        });
-    }
-}
-
-fn silent() -> Failure {
-    Failure::new(
-        Kind::Timeout,
-        "the server did not answer in time; whether it did what was asked is not known",
-    )
 }
 
 fn closed() -> Failure {
@@ -282,59 +231,7 @@ fn closed() -> Failure {
 async fn supervise(shared: Arc<Shared>) {
     tokio::select! {
         () = shared.is_closed() => {}
-        () = keep_connected(&shared) => {}
-    }
-}
-
-async fn keep_connected(shared: &Shared) {
-    let delays = ExponentialBuilder::new()
-        .with_min_delay(FIRST_DELAY)
-        .with_max_delay(LONGEST_DELAY)
-        .without_max_times()
-        .with_jitter();
-    let mut delay = delays.build();
-    let mut is_down = false;
-    loop {
-        let attempt = connect(&shared.plan, &shared.place);
-        let connected = match timeout(shared.plan.connect_timeout, attempt).await {
-            Ok(connected) => connected,
-            Err(_) => Err(Failure::new(
-                Kind::Unavailable,
-                "the server did not answer within \"connectTimeout\"; it is tried again",
-            )),
-        };
-        match connected {
-            Ok(Connected { commands, mut driver }) => {
-                let since = Instant::now();
-                let connection = Arc::new(Connection {
-                    commands,
-                    answered: AtomicU64::new(0),
-                    since,
-                    replace: Notify::new(),
-                });
-                shared.set(Health::Up(connection.clone()));
-                if std::mem::take(&mut is_down) {
-                    (shared.listener)(Event::Up);
-                }
-                tokio::select! {
-                    _ = &mut driver.0 => {}
-                    () = connection.replace.notified() => {}
-                }
-                drop(driver);
-                shared.set(Health::Connecting);
-                if since.elapsed() >= STEADY {
-                    delay = delays.build();
-                    continue;
-                }
-            }
-            Err(failure) => {
-                shared.set(Health::Down(failure.clone()));
-                if !std::mem::replace(&mut is_down, true) {
-                    (shared.listener)(Event::Down(Error::from(failure)));
-                }
-            }
-        }
-        sleep(delay.next().unwrap_or(LONGEST_DELAY)).await;
+        () = keep_connected(&shared.plan, &shared.place, &shared.health, &shared.listener) => {}
     }
 }
 
@@ -379,35 +276,4 @@ async fn send_all(shared: Arc<Shared>, mut batches: mpsc::UnboundedReceiver<Sent
             tokio::spawn(exchange);
         }
     }
-}
-
-impl Connection {
-    /// Sends commands and waits for their answers; one of them is as good as the other at this level.
-    async fn exchange(&self, commands: &Pipeline, until: Instant) -> Result<Vec<Value>, Failure> {
-        let answered = self.answered.load(Relaxed);
-        let mut connection = self.commands.clone();
-        let sent = pin!(connection.send_packed_commands(commands, 0, commands.len()));
-        match timeout_at(until, sent).await {
-            Ok(Ok(replies)) => {
-                self.answered.fetch_add(1, Relaxed);
-                if replies.iter().any(is_from_replica) && self.since.elapsed() >= STEADY {
-                    self.replace.notify_one();
-                }
-                Ok(replies)
-            }
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => {
-                // Nothing at all came: silent, not slow.
-                if self.answered.load(Relaxed) == answered {
-                    self.replace.notify_one();
-                }
-                Err(silent())
-            }
-        }
-    }
-}
-
-/// A master that became a replica has to be left.
-fn is_from_replica(reply: &Value) -> bool {
-    matches!(reply, Value::ServerError(error) if error.code() == "READONLY")
 }

@@ -34,6 +34,7 @@ mod batch;
 mod cluster;
 mod command;
 mod connect;
+mod connection;
 mod failure;
 mod link;
 mod reply;
