@@ -2,15 +2,15 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`place`] | the URL and the options |
-//! | [`link`] | the client, and whether the place can be reached |
-//! | [`calls`] | the calls that wait to be sent |
-//! | [`send`] | sends them, and answers each |
-//! | [`compare`] | compare-and-sets, which are sent in another way |
-//! | [`statements`] | what a call means in MongoDB's words |
-//! | [`document`] | what a document says |
-//! | [`walk`] | pages, counting, clearing |
-//! | [`failure`] | errors |
+//! | `place` | the URL and the options |
+//! | `link` | the client, and whether the place can be reached |
+//! | `calls` | the calls that wait to be sent |
+//! | `send` | sends them, and answers each |
+//! | `compare` | compare-and-sets, which are sent in another way |
+//! | `statements` | what a call means in MongoDB's words |
+//! | `document` | what a document says |
+//! | `walk` | pages, counting, clearing |
+//! | `failure` | errors |
 //!
 //! A record is over by the caller's clock, as with connect-mongo: its documents hold times, not distances,
 //! and the two may share a collection. docs/mongodb.md says what that asks of the machines' clocks.
