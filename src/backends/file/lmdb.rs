@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use heed::{Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithTls, types::Bytes};
+use heed::{Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithoutTls, types::Bytes};
 use parking_lot::RwLock;
 
 use super::failure::Failure;
 
-/// Threads of all processes that can have read from one folder at a time: each has a place of 64 bytes.
+/// Reads of all processes that can be under way in one folder at a time: each has a place of 64 bytes.
 const MAX_READERS: u32 = 4096;
 /// Room beyond what records may take, so that removing and pruning still work when they take it all: a
 /// change in LMDB writes to new pages first.
@@ -35,7 +35,7 @@ pub struct Settings {
 }
 
 struct Opened {
-    env: Env<WithTls>,
+    env: Env<WithoutTls>,
     tree: Tree,
 }
 
@@ -133,7 +133,9 @@ impl Lmdb {
 fn open(folder: &Path, settings: Settings) -> Result<Opened, Failure> {
     let page = rustix::param::page_size();
     let size = settings.map_size.saturating_add(settings.map_size / 8 + RESERVE_BYTES);
-    let mut options = EnvOpenOptions::new();
+    // A place of its own for each read: those of threads are given back by a destructor of the thread,
+    // which may run while the writer closes the environment, and then reads what is mapped no more.
+    let mut options = EnvOpenOptions::new().read_txn_without_tls();
     options.map_size(size.div_ceil(page) * page).max_readers(MAX_READERS);
     if settings.durability == Durability::Normal {
         // SAFETY: without a flush of the meta page, power loss may undo the last transaction; the file
