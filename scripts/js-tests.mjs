@@ -12,11 +12,14 @@ const FILES_AT_A_TIME = 3
 
 /**
  * Resolves a note for the summary. `node`: the executable. `filters`: parts of file names, all
- * files without. `show`: print all; else only what failed.
+ * files without. `without`: parts of names of files that are left out. `show`: print all; else only
+ * what failed.
  */
-export async function jsTests({ node = process.execPath, filters = [], show = true } = {}) {
+export async function jsTests(options = {}) {
+  const { node = process.execPath, filters = [], without = [], show = true } = options
   const all = filesIn('__test__', '.test.js')
-  const files = all.filter((file) => !filters.length || filters.some((part) => file.includes(part)))
+  const has = (file, parts) => parts.some((part) => file.includes(part))
+  const files = all.filter((file) => (!filters.length || has(file, filters)) && !has(file, without))
   if (!files.length) throw new Failure(`No test file matches ${filters}: see __test__/*.test.js.`)
   const flags = ['--test', '--test-reporter=spec']
   flags.push(`--test-timeout=${MINUTES * 60_000}`, `--test-concurrency=${FILES_AT_A_TIME}`)
