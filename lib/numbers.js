@@ -3,7 +3,7 @@
 'use strict'
 
 module.exports = {
-  numbers: new Float64Array(9),
+  numbers: new Float64Array(10 + 64 * 4),
   // What the engine leaves.
   STATUS: 0,
   VERSION: 1,
@@ -14,8 +14,12 @@ module.exports = {
   RULE: 5,
   BASE: 6,
   EXTRA: 7,
-  // Which of the waiting operations; -1 for none.
+  // Which of the operations that wait.
   ID: 8,
+  // How many answers are in the list, where it begins, and how many numbers each of them has.
+  ANSWERS: 9,
+  LIST: 10,
+  LISTED: 4,
   // What STATUS says.
   FAILED: -1,
   DONE: 0,

@@ -8,10 +8,10 @@ const { performance } = require('node:perf_hooks')
 const { clearTimeout, setImmediate, setTimeout } = require('node:timers')
 const native = require('./native')
 const { RustStoreError, fromEngine } = require('./errors')
-const { ID, numbers } = require('./numbers')
+const { ANSWERS, ID, LIST, LISTED, NUMBER, STATUS, VERSION, numbers } = require('./numbers')
 
 // Operations after which a turn that goes on and on is sent as far as it has come.
-const MANY = 256
+const MANY = 64
 
 /** The key of an operation that all others come after. */
 const ALL = Symbol('all')
@@ -149,17 +149,28 @@ class Waiting {
     this.#now = performance.now()
     try {
       while (this.#handle !== undefined) {
-        const answer = native.next(this.#handle)
-        const id = numbers[ID]
-        if (id < 0) break
-        const pending = this.#pending.get(id)
-        if (pending !== undefined) this.#step(pending, answer)
+        const value = native.next(this.#handle)
+        const count = numbers[ANSWERS]
+        if (count === 0) break
+        for (let i = 1; i < count; i++) this.#take(i - 1, undefined)
+        this.#take(count - 1, value)
       }
     } finally {
       this.#isDraining = false
     }
     this.#flush()
     this.#hear()
+  }
+
+  /** Takes an answer from the list. */
+  #take(index, value) {
+    const at = LIST + index * LISTED
+    const pending = this.#pending.get(numbers[at])
+    if (pending === undefined) return
+    numbers[STATUS] = numbers[at + 1]
+    numbers[VERSION] = numbers[at + 2]
+    numbers[NUMBER] = numbers[at + 3]
+    this.#step(pending, value)
   }
 
   #hear() {

@@ -47,16 +47,6 @@ pub enum Answer<T> {
     Later(Pin<Box<dyn Future<Output = Result<T>> + Send>>),
 }
 
-impl<T> Answer<T> {
-    /// The answer, waited for where it is not there yet.
-    pub async fn wait(self) -> Result<T> {
-        match self {
-            Answer::Ready(result) => result,
-            Answer::Later(future) => future.await,
-        }
-    }
-}
-
 impl<T: Unpin + 'static> Future for Answer<T> {
     type Output = Result<T>;
 

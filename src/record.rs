@@ -69,8 +69,8 @@ pub struct Touch {
     pub rule: ExpiryRule,
     /// A move by less than this many ms is not worth a write.
     pub slack: Millis,
-    /// The version that the touching side has read. A backend with versions leaves another one
-    /// alone and answers with it; one without does not ask.
+    /// The version that the touching side has read. A backend that has versions and answers touches
+    /// inside the call leaves another one alone and answers with it; any other does not ask.
     pub seen: Option<Version>,
 }
 

@@ -274,19 +274,42 @@ impl Store {
         base: Option<Base<'_>>,
         now: Millis,
     ) -> Result<()> {
-        self.check_sid(sid)?;
-        if expires <= now && decides(rule) {
-            return self.destroy(sid).await;
-        }
         let seen = base.as_ref().map(|base| base.version);
         let touch = Touch { expires, rule, slack: self.options.touch_after_ms, seen };
-        let touched = self.backend.touch(sid, touch, now).await?;
+        let touched = self.ask_touch(sid, touch, now).await?;
         let (Touched::Changed(theirs), Some(base)) = (touched, base) else { return Ok(()) };
         // Who changed originalMaxAge decides about the expiry ("do not remember me").
         if rule == ExpiryRule::Later && merge::is_max_age_moved(&(base.text)(), &theirs.payload) {
             return Ok(());
         }
         self.backend.touch(sid, Touch { seen: None, ..touch }, now).await.map(drop)
+    }
+
+    /// As [`Store::touch`], for a backend that answers a touch later, and so compares none.
+    pub fn touch_whatever(
+        &self,
+        sid: &[u8],
+        expires: Millis,
+        rule: ExpiryRule,
+        now: Millis,
+    ) -> Answer<Touched> {
+        let slack = self.options.touch_after_ms;
+        self.ask_touch(sid, Touch { expires, rule, slack, seen: None }, now)
+    }
+
+    fn ask_touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<Touched> {
+        if let Err(error) = self.check_sid(sid) {
+            return Answer::Ready(Err(error));
+        }
+        if touch.expires > now || !decides(touch.rule) {
+            return self.backend.touch(sid, touch, now);
+        }
+        match self.backend.remove(sid) {
+            Answer::Ready(removed) => Answer::Ready(removed.map(|()| Touched::Done)),
+            Answer::Later(removed) => {
+                Answer::Later(Box::pin(async { removed.await.map(|()| Touched::Done) }))
+            }
+        }
     }
 
     /// Removes a session.

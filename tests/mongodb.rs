@@ -100,7 +100,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 /// Sends some calls as one turn of the event loop does, and waits for their answers.
 fn turn<T>(backend: &Arc<dyn Backend>, answers: Vec<Answer<T>>) -> Vec<T> {
     backend.flush();
-    answers.into_iter().map(|answer| wait(answer.wait()).unwrap()).collect()
+    answers.into_iter().map(|answer| wait(answer).unwrap()).collect()
 }
 
 fn one<T>(backend: &Arc<dyn Backend>, answer: Answer<T>) -> T {
@@ -308,6 +308,6 @@ fn a_place_that_is_not_there_is_told_once_and_fails_at_once() {
     assert!(!format!("{error:?}").contains("hunter2"));
     let Answer::Ready(Err(error)) = backend.get(b"a", now()) else { panic!("it waits") };
     assert_eq!(error.kind(), Kind::Unavailable);
-    wait(backend.close().wait()).unwrap();
+    wait(backend.close()).unwrap();
     assert!(heard.try_recv().is_err(), "said once");
 }

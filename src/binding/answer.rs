@@ -32,8 +32,18 @@ pub const RULE: usize = 5;
 pub const BASE: usize = 6;
 /// In: of a save, [`MOVED`] and [`COOKIE_ONLY`] added up; of a walk, where it goes on from.
 pub const EXTRA: usize = 7;
-/// Which of the operations that wait this answer is of; -1 when there is no answer more.
+/// Which of the operations that wait.
 pub const ID: usize = 8;
+/// How many answers are in the list that begins at [`LIST`].
+pub const ANSWERS: usize = 9;
+/// Of each answer: which operation it is of, and what it has left as [`STATUS`], [`VERSION`] and
+/// [`NUMBER`].
+const LIST: usize = 10;
+const LISTED: usize = 4;
+/// Answers that the list has room for.
+pub const MOST_ANSWERS: usize = 64;
+/// Elements of the whole array.
+pub const NUMBERS: usize = LIST + MOST_ANSWERS * LISTED;
 /// The text does not tell the expiry.
 pub const MOVED: u32 = 1;
 /// Only the cookie differs from the base.
@@ -112,6 +122,15 @@ pub fn tell(env: Env, handle: Handle<'_>, result: crate::error::Result<Outcome>)
             handle.set(STATUS, FAILED);
             text::to_js(env.raw(), error_json(&error).as_bytes()).map(Raw)
         }
+    }
+}
+
+/// Puts the answer that was just told into the list.
+pub fn list(handle: Handle<'_>, index: usize, id: u64) {
+    let [first, rest @ ..] = std::array::from_fn::<_, LISTED, _>(|part| LIST + index * LISTED + part);
+    handle.set(first, id as f64);
+    for (place, from) in rest.into_iter().zip([STATUS, VERSION, NUMBER]) {
+        handle.set(place, handle.number(from));
     }
 }
 

@@ -13,11 +13,9 @@ use napi::{
     check_status, sys,
 };
 
-use super::waiting::Waiting;
+use super::{answer::NUMBERS, waiting::Waiting};
 use crate::{backend::Inside, store::Store};
 
-/// Elements of the array of numbers.
-pub const NUMBERS: usize = 9;
 /// Distinguishes our externals from those of other addons.
 const MAGIC: u64 = 0x7275_7374_7373_7472;
 

@@ -18,13 +18,13 @@ use napi_derive::napi;
 
 use super::{
     answer::{
-        BASE, COOKIE_ONLY, EXPIRES, EXTRA, ID, MOVED, NOW, Outcome, RULE, Raw, tell, undefined,
+        ANSWERS, BASE, COOKIE_ONLY, EXPIRES, EXTRA, MOST_ANSWERS, MOVED, NOW, Outcome, RULE, Raw,
+        list, tell, undefined,
     },
     handle::Handle,
     millis,
-    operate::{inside, operate, ready, settle},
+    operate::{Work, ask, inside, operate, ready, settle},
     text::Text,
-    waiting::Waiting,
 };
 use crate::{
     record::{Draft, ExpiryRule, Version},
@@ -102,8 +102,7 @@ fn get(env: Env, handle: Handle<'_>, [sid, ..]: [Text; 3]) -> Result<Raw> {
             ready(store.get(&sid.lend()?, now)).map(Outcome::Session)
         });
     }
-    let sid = sid.to_vec()?;
-    operate(env, handle, "get", async move |store| store.get(&sid, now).await.map(Outcome::Session))
+    ask(env, handle, "get", |store| Ok(Work::Get(store.get(&sid.lend()?, now))))
 }
 
 /// Saves a session, with the text that it was read as where it has a base. In: `NOW`, `EXPIRES`,
@@ -143,11 +142,8 @@ fn touch(env: Env, handle: Handle<'_>, [sid, base_text, _]: [Text; 3]) -> Result
             settle(store.touch(&sid.lend()?, expires, rule, base, now)).map(|()| Outcome::Done)
         });
     }
-    let (sid, text) = (sid.to_vec()?, owned(version, base_text)?);
-    operate(env, handle, "touch", async move |store| {
-        let text = || text.clone();
-        let base = version.map(|version| Base { version, text: &text, cookie_only: false });
-        store.touch(&sid, expires, rule, base, now).await.map(|()| Outcome::Done)
+    ask(env, handle, "touch", |store| {
+        Ok(Work::Touch(store.touch_whatever(&sid.lend()?, expires, rule, now)))
     })
 }
 
@@ -171,13 +167,22 @@ fn flush(_: Env, handle: Handle<'_>, _: [Text; 3]) -> Result<Raw> {
     Ok(undefined())
 }
 
-/// The next answer to an operation that waited: as the operation would have answered. Leaves which
-/// it is as `ID`, or -1 where there is none.
+/// The next answers to operations that waited, each as the operation would have answered: up to the
+/// first that has a value, which is returned. Leaves how many as `ANSWERS`, and a list of their numbers.
 fn next(env: Env, handle: Handle<'_>, _: [Text; 3]) -> Result<Raw> {
-    let Some((id, result)) = handle.waiting().and_then(Waiting::next) else {
-        handle.set(ID, -1.0);
-        return Ok(undefined());
-    };
-    handle.set(ID, id as f64);
-    tell(env, handle, result)
+    let mut value = undefined();
+    let mut count = 0;
+    if let Some(waiting) = handle.waiting() {
+        while count < MOST_ANSWERS && value.0.is_null() {
+            let Some((id, result)) = waiting.next() else { break };
+            value = tell(env, handle, result)?;
+            list(handle, count, id);
+            count += 1;
+        }
+        if count == 0 {
+            waiting.rest();
+        }
+    }
+    handle.set(ANSWERS, count as f64);
+    Ok(value)
 }

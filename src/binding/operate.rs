@@ -13,11 +13,12 @@ use napi::{Env, Result};
 use super::{
     answer::{ID, Outcome, PENDING, Raw, STATUS, tell, undefined},
     handle::Handle,
-    waiting::Begun,
+    waiting::{Begun, Waiting},
 };
 use crate::{
-    backend::Answer,
+    backend::{Answer, Touched},
     error::{Error, Kind},
+    record::Record,
     store::Store,
 };
 
@@ -73,12 +74,41 @@ where
     F: Future<Output = crate::error::Result<Outcome>> + 'static,
 {
     let Some(store) = handle.store() else { return tell(env, handle, Err(closed(operation))) };
-    let Some(waiting) = handle.waiting() else {
-        let future = start(store);
-        return inside(env, handle, operation, |_| settle(future));
-    };
-    let backend = store.backend();
-    match waiting.begin(Running { backend, operation, future: Box::pin(start(store)) }) {
+    match handle.waiting() {
+        Some(waiting) => {
+            let (backend, work) = (store.backend(), Work::Any(Box::pin(start(store))));
+            begin(env, handle, waiting, Running { backend, operation, work })
+        }
+        None => {
+            let future = start(store);
+            inside(env, handle, operation, |_| settle(future))
+        }
+    }
+}
+
+/// As [`operate`], of what the backend has been asked for already: without a future around its own.
+pub fn ask(
+    env: Env,
+    handle: Handle<'_>,
+    operation: &'static str,
+    ask: impl FnOnce(&Store) -> crate::error::Result<Work>,
+) -> Result<Raw> {
+    let asked = catch_unwind(AssertUnwindSafe(|| {
+        handle.with(|store| (store.backend(), ask(store)))
+    }));
+    match asked {
+        Ok(Some((backend, Ok(work)))) => match handle.waiting() {
+            Some(waiting) => begin(env, handle, waiting, Running { backend, operation, work }),
+            None => inside(env, handle, operation, |_| settle(work)),
+        },
+        Ok(Some((backend, Err(error)))) => tell(env, handle, Err(error.at(backend, operation))),
+        Ok(None) => tell(env, handle, Err(closed(operation))),
+        Err(_) => tell(env, handle, Err(panicked(operation))),
+    }
+}
+
+fn begin(env: Env, handle: Handle<'_>, waiting: &Waiting, running: Running) -> Result<Raw> {
+    match waiting.begin(running) {
         Begun::Ended(result) => tell(env, handle, result),
         Begun::Waits(id) => {
             handle.set(STATUS, PENDING);
@@ -88,18 +118,40 @@ where
     }
 }
 
+/// What an operation waits for.
+pub enum Work {
+    /// A read of the backend's.
+    Get(Answer<Option<Record>>),
+    /// A touch of the backend's.
+    Touch(Answer<Touched>),
+    /// Whatever it takes.
+    Any(Pin<Box<dyn Future<Output = crate::error::Result<Outcome>>>>),
+}
+
+impl Future for Work {
+    type Output = crate::error::Result<Outcome>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Work::Get(answer) => Pin::new(answer).poll(cx).map_ok(Outcome::Session),
+            Work::Touch(answer) => Pin::new(answer).poll(cx).map_ok(|_| Outcome::Done),
+            Work::Any(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
 /// An operation that may have to wait.
 pub struct Running {
     backend: &'static str,
     operation: &'static str,
-    future: Pin<Box<dyn Future<Output = crate::error::Result<Outcome>>>>,
+    work: Work,
 }
 
 impl Running {
     /// Goes on with it.
     pub fn poll(&mut self, waker: &Waker) -> Poll<crate::error::Result<Outcome>> {
         let context = &mut Context::from_waker(waker);
-        match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(context))) {
+        match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.work).poll(context))) {
             Ok(poll) => poll.map_err(|error| error.at(self.backend, self.operation)),
             Err(_) => Poll::Ready(Err(panicked(self.operation))),
         }

@@ -46,7 +46,6 @@ struct Group {
 
 /// A woken group whose operations are being polled.
 struct Drained {
-    id: u64,
     waker: Waker,
     bell: Arc<GroupBell>,
     left: IntoIter<Operation>,
@@ -92,9 +91,10 @@ impl Wake for GroupBell {
 /// See the top of the file.
 pub struct Waiting {
     mailbox: Arc<Mailbox>,
-    groups: RefCell<HashMap<u64, Group>>,
     /// The group of this turn, until it is sent.
-    beginning: Cell<Option<u64>>,
+    beginning: RefCell<Option<Group>>,
+    /// Those that were sent.
+    groups: RefCell<HashMap<u64, Group>>,
     drained: RefCell<Option<Drained>>,
     next_id: Cell<u64>,
 }
@@ -108,8 +108,8 @@ impl Waiting {
                 ready: Mutex::default(),
                 events: Mutex::default(),
             }),
+            beginning: RefCell::new(None),
             groups: RefCell::default(),
-            beginning: Cell::new(None),
             drained: RefCell::new(None),
             next_id: Cell::new(1),
         })
@@ -126,19 +126,16 @@ impl Waiting {
         id
     }
 
+    fn new_group(&self) -> Group {
+        let (id, mailbox) = (self.new_id(), self.mailbox.clone());
+        let bell = Arc::new(GroupBell { id, awake: AtomicBool::new(false), mailbox });
+        Group { waker: bell.clone().into(), bell, operations: Vec::new() }
+    }
+
     /// Begins an operation, as one of this turn's.
     pub fn begin(&self, mut running: Running) -> Begun {
-        let group = self.beginning.get().unwrap_or_else(|| {
-            let id = self.new_id();
-            self.beginning.set(Some(id));
-            id
-        });
-        let mut groups = self.groups.borrow_mut();
-        let group = groups.entry(group).or_insert_with(|| {
-            let mailbox = self.mailbox.clone();
-            let bell = Arc::new(GroupBell { id: group, awake: AtomicBool::new(false), mailbox });
-            Group { waker: bell.clone().into(), bell, operations: Vec::new() }
-        });
+        let mut beginning = self.beginning.borrow_mut();
+        let group = beginning.get_or_insert_with(|| self.new_group());
         match running.poll(&group.waker) {
             Poll::Ready(result) => Begun::Ended(result),
             Poll::Pending => {
@@ -151,11 +148,9 @@ impl Waiting {
 
     /// Ends the turn: what begins from now on is of the next group.
     pub fn end_turn(&self) {
-        if let Some(id) = self.beginning.take() {
-            let mut groups = self.groups.borrow_mut();
-            if groups.get(&id).is_some_and(|group| group.operations.is_empty()) {
-                groups.remove(&id);
-            }
+        let Some(group) = self.beginning.take() else { return };
+        if !group.operations.is_empty() {
+            self.groups.borrow_mut().insert(group.bell.id, group);
         }
     }
 
@@ -173,51 +168,52 @@ impl Waiting {
                     Poll::Pending => drained.waiting.push(operation),
                 }
             }
-            let Drained { id, waker, bell, waiting, .. } = place.take()?;
-            let mut groups = self.groups.borrow_mut();
-            match groups.get_mut(&id) {
-                // Operations have begun in this group while it was polled.
-                Some(group) => group.operations.extend(waiting),
-                None if waiting.is_empty() => {}
-                None => {
-                    groups.insert(id, Group { waker, bell, operations: waiting });
-                }
+            let Drained { waker, bell, waiting, .. } = place.take()?;
+            if !waiting.is_empty() {
+                let group = Group { waker, bell, operations: waiting };
+                self.groups.borrow_mut().insert(group.bell.id, group);
             }
         }
     }
 
+    /// The next group that was woken. One that is woken before it was sent stays for its answers, and
+    /// what begins from then on is of another.
     fn next_group(&self) -> Option<Drained> {
         loop {
-            let Some(id) = self.mailbox.ready.lock().pop_front() else {
-                self.mailbox.bell.answered();
-                // One may have been woken before the bell was told, and then did not ring it.
-                if self.mailbox.ready.lock().is_empty() {
-                    return None;
-                }
-                continue;
-            };
+            let id = self.mailbox.ready.lock().pop_front()?;
+            if self.beginning.borrow().as_ref().is_some_and(|group| group.bell.id == id) {
+                self.end_turn();
+            }
             let Some(group) = self.groups.borrow_mut().remove(&id) else { continue };
             let Group { waker, bell, operations } = group;
             // Before its operations are polled: what wakes it from now on is news.
             bell.awake.store(false, Release);
-            let left = operations.into_iter();
-            return Some(Drained { id, waker, bell, left, waiting: Vec::new() });
+            return Some(Drained { waker, bell, left: operations.into_iter(), waiting: Vec::new() });
+        }
+    }
+
+    /// There was no answer: `ready` is to be called for the next.
+    pub fn rest(&self) {
+        self.mailbox.bell.answered();
+        // A group may have been woken before the bell was told, and then did not ring it.
+        if !self.mailbox.ready.lock().is_empty() {
+            self.mailbox.bell.ring();
         }
     }
 
     /// Gives an operation up.
     pub fn cancel(&self, id: u64) {
-        let mut groups = self.groups.borrow_mut();
         let mut given_up = None;
-        for group in groups.values_mut() {
-            if let Some(index) = group.operations.iter().position(|operation| operation.id == id) {
-                given_up = Some(group.operations.remove(index));
-                break;
-            }
-        }
-        groups
-            .retain(|id, group| !group.operations.is_empty() || self.beginning.get() == Some(*id));
-        drop(groups);
+        let mut take = |group: &mut Group| {
+            let operations = &mut group.operations;
+            let index = operations.iter().position(|operation| operation.id == id);
+            given_up = index.map(|index| operations.remove(index));
+            given_up.is_some()
+        };
+        let _ = self.beginning.borrow_mut().as_mut().is_some_and(&mut take)
+            || self.groups.borrow_mut().values_mut().any(take);
+        self.groups.borrow_mut().retain(|_, group| !group.operations.is_empty());
+        // Only now: what is dropped may wake others.
         drop(given_up);
     }
 
@@ -229,7 +225,8 @@ impl Waiting {
     /// No call reaches JavaScript from here on.
     pub fn close(&self, env: sys::napi_env) {
         self.mailbox.bell.close(env);
-        self.groups.borrow_mut().clear();
-        self.drained.borrow_mut().take();
+        self.beginning.take();
+        self.groups.take();
+        self.drained.take();
     }
 }

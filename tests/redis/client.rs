@@ -67,7 +67,7 @@ impl Client {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut cx = Context::from_waker(&waker);
         let mut waiting: Vec<Pin<Box<dyn Future<Output = Result<T>>>>> =
-            answers.into_iter().map(|answer| Box::pin(answer.wait()) as _).collect();
+            answers.into_iter().map(|answer| Box::pin(answer) as _).collect();
         let mut results: Vec<Option<Result<T>>> = waiting.iter().map(|_| None).collect();
         loop {
             for (future, result) in waiting.iter_mut().zip(&mut results) {
