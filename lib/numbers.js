@@ -14,7 +14,7 @@ module.exports = {
   RULE: 5,
   BASE: 6,
   EXTRA: 7,
-  // Which of the operations that wait.
+  // The number that an operation is answered under if it waits.
   ID: 8,
   // How many answers are in the list, where it begins, and how many numbers each of them has.
   ANSWERS: 9,

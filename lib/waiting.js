@@ -8,15 +8,49 @@ const { performance } = require('node:perf_hooks')
 const { clearTimeout, setImmediate, setTimeout } = require('node:timers')
 const native = require('./native')
 const { RustStoreError, fromEngine } = require('./errors')
-const { ANSWERS, ID, LIST, LISTED, NUMBER, STATUS, VERSION, numbers } = require('./numbers')
+const {
+  ANSWERS,
+  EXTRA,
+  ID,
+  LIST,
+  LISTED,
+  NUMBER,
+  STATUS,
+  VERSION,
+  numbers,
+} = require('./numbers')
+const { carry, newBuffer } = require('./sockets')
 
 // Operations after which a turn that goes on and on is sent as far as it has come.
 const MANY = 64
+
+// Sids after which the Map of them is made anew: see `places`.
+const FRESH = 512
 
 /** The key of an operation that all others come after. */
 const ALL = Symbol('all')
 
 const MANUAL = { requireManualDestroy: true }
+
+// All operations that wait, of all stores: each has its place here as its number. Not a Map by a number
+// that rises: its tables, which it gives up one after the other, each lead to the next and to what was in
+// them, and once one of them is old, the garbage collector takes all of it for alive.
+const places = []
+const vacant = []
+
+function enter(pending) {
+  const id = numbers[ID]
+  if (id === places.length) places.push(pending)
+  else places[vacant.pop()] = pending
+  numbers[ID] = vacant.at(-1) ?? places.length
+  return id
+}
+
+function leave(id) {
+  places[id] = undefined
+  vacant.push(id)
+  numbers[ID] = id
+}
 
 /**
  * An operation that waits, in the AsyncLocalStorage context of the call. Whoever made the call sets
@@ -24,8 +58,9 @@ const MANUAL = { requireManualDestroy: true }
  */
 class Pending extends AsyncResource {
   /** `go`: goes on with the engine's answer, to a result or to another Pending. */
-  constructor(go, key, since, timeout) {
+  constructor(owner, go, key, since, timeout) {
     super('RustStore', MANUAL)
+    this.owner = owner
     this.go = go
     // The sid whose later operations wait for this one.
     this.key = key
@@ -36,7 +71,17 @@ class Pending extends AsyncResource {
     // The turn it began in and the end of its time, by performance.now().
     this.since = since
     this.deadline = since + timeout
-    this.id = 0
+    this.id = enter(this)
+    this.isSent = true
+    this.answer = undefined
+  }
+
+  /** Takes it out; nothing hangs on it any more, should something still know it. */
+  leave() {
+    leave(this.id)
+    this.emitDestroy()
+    this.go = undefined
+    this.session = undefined
     this.answer = undefined
   }
 }
@@ -45,11 +90,15 @@ class Waiting {
   #handle
   #timeout
   #onEvents
-  #pending = new Map()
+  // How many operations wait.
+  #size = 0
+  // The connections that this event loop carries for the engine, by their number.
+  #sockets = new Map()
+  // Where the engine leaves what is to be written over them.
+  #room
   // Sid -> the operations on it that are under way, and those that wait for them to end.
   #busy = new Map()
-  // Those that were never sent have numbers of their own, below zero.
-  #unsent = 0
+  #occupied = 0
   #turn = 0
   #isScheduled = false
   #isDraining = false
@@ -59,9 +108,10 @@ class Waiting {
 
   constructor(onEvents) {
     this.#onEvents = onEvents
-    // The engine holds this function; it must not hold the store by it.
+    // The engine and the sockets hold these functions; they must not hold the store by them.
     const weak = new WeakRef(this)
     this.ready = () => weak.deref()?.drain()
+    this.self = () => weak.deref()
   }
 
   /** @param timeout ms after which an operation has failed */
@@ -92,22 +142,26 @@ class Waiting {
    */
   wait(go, key, session) {
     this.#schedule()
-    const pending = new Pending(go, key, this.#now, this.#timeout)
+    const pending = this.#begin(go, key)
     pending.session = session
-    this.#add(pending, numbers[ID])
     if (key === undefined) return pending
     const busy = this.#busy.get(key)
-    if (busy === undefined) this.#busy.set(key, { running: [pending], queue: [] })
+    if (busy === undefined) this.#occupy(key, pending)
     else busy.running.push(pending)
     return pending
+  }
+
+  #occupy(key, pending) {
+    if (++this.#occupied % FRESH === 0) this.#busy = new Map(this.#busy)
+    this.#busy.set(key, { running: [pending], queue: [] })
   }
 
   /** Begins when the operation that `key` is busy with has ended. */
   behind(key, begin) {
     this.#schedule()
-    const pending = new Pending(begin, undefined, this.#now, this.#timeout)
+    const pending = this.#begin(begin, undefined)
+    pending.isSent = false
     pending.behind = key
-    this.#add(pending, --this.#unsent)
     this.#queueOf(key).push(pending)
     return pending
   }
@@ -116,13 +170,13 @@ class Waiting {
     return (this.#busy.get(ALL) ?? this.#busy.get(key))?.queue
   }
 
-  #add(pending, id) {
-    pending.id = id
-    this.#pending.set(id, pending)
-    if (this.#pending.size > 1) return
+  #begin(go, key) {
     // An operation that waits keeps the process alive, by this timer.
-    if (this.#timer === undefined) this.#arm(this.#timeout)
-    else this.#timer.ref()
+    if (this.#size++ === 0) {
+      if (this.#timer === undefined) this.#arm(this.#timeout)
+      else this.#timer.ref()
+    }
+    return new Pending(this, go, key, this.#now, this.#timeout)
   }
 
   /** Has what begins in this turn of the event loop sent together at its end. */
@@ -139,7 +193,31 @@ class Waiting {
 
   #flush() {
     this.#turn = 0
-    if (this.#handle !== undefined) native.flush(this.#handle)
+    if (this.#handle === undefined) return
+    native.flush(this.#handle)
+    while (this.#sockets.size > 0) {
+      const length = native.output(this.#handle, this.#room)
+      if (length === 0) return
+      const socket = this.#sockets.get(numbers[EXTRA])
+      socket?.write(this.#room.subarray(0, length))
+      // It is mostly written by now. Else the socket needs it longer.
+      if (socket?.writableLength > 0) this.#room = newBuffer()
+    }
+  }
+
+  /** Something was read from a connection. */
+  received(id, bytes, length) {
+    if (this.#handle === undefined) return
+    native.received(this.#handle, id, bytes, length)
+    this.drain()
+  }
+
+  /** A connection has ended. */
+  lost(id) {
+    this.#sockets.delete(id)
+    if (this.#handle === undefined) return
+    native.lost(this.#handle, id)
+    this.drain()
   }
 
   /** Takes the answers that are there. */
@@ -165,8 +243,7 @@ class Waiting {
   /** Takes an answer from the list. */
   #take(index, value) {
     const at = LIST + index * LISTED
-    const pending = this.#pending.get(numbers[at])
-    if (pending === undefined) return
+    const pending = places[numbers[at]]
     numbers[STATUS] = numbers[at + 1]
     numbers[VERSION] = numbers[at + 2]
     numbers[NUMBER] = numbers[at + 3]
@@ -177,9 +254,17 @@ class Waiting {
     const events = this.#handle === undefined ? undefined : native.events(this.#handle)
     if (events !== undefined) {
       for (const [name, detail] of JSON.parse(events)) {
-        this.#onEvents(name, name === 'down' ? fromEngine(detail) : detail)
+        if (name === 'socket') this.#carry(...detail)
+        else this.#onEvents(name, name === 'down' ? fromEngine(detail) : detail)
       }
     }
+  }
+
+  #carry(id, fd) {
+    this.#room ??= newBuffer()
+    this.#sockets.set(id, carry(id, fd, this.self))
+    // What waited for it.
+    this.#flush()
   }
 
   /** Goes on with an operation: to its end, or until it waits again. */
@@ -199,26 +284,28 @@ class Waiting {
       this.#end(pending, null, result)
       return
     }
-    this.#pending.delete(pending.id)
-    pending.emitDestroy()
+    // It is one operation still.
+    this.#size--
     result.answer = pending.answer
     result.since = pending.since
     result.deadline = pending.deadline
-    if (pending.key === undefined) return
-    // It is one operation still.
-    const { running } = this.#busy.get(pending.key)
-    running.splice(running.indexOf(pending), 1)
-    if (result.key === undefined) running.push(result)
-    result.key = pending.key
-    result.session ??= pending.session
+    if (pending.key !== undefined) {
+      const { running } = this.#busy.get(pending.key)
+      running.splice(running.indexOf(pending), 1)
+      if (result.key === undefined) running.push(result)
+      result.key = pending.key
+      result.session ??= pending.session
+    }
+    pending.leave()
   }
 
   #end(pending, error, result) {
-    this.#pending.delete(pending.id)
-    pending.emitDestroy()
-    pending.answer?.(error, result, this.#now - pending.since)
+    const { answer } = pending
+    this.#size--
+    pending.leave()
+    answer?.(error, result, this.#now - pending.since)
     if (pending.key !== undefined) this.#free(pending)
-    if (this.#pending.size === 0) this.#rest()
+    if (this.#size === 0) this.#rest()
   }
 
   #rest() {
@@ -237,7 +324,7 @@ class Waiting {
     const now = busy.queue.length > 0 ? performance.now() : 0
     for (const pending of busy.queue) {
       // One that is late is not begun any more; `#expire` ends it.
-      if (pending.deadline <= now || !this.#pending.has(pending.id)) continue
+      if (pending.deadline <= now || places[pending.id] !== pending) continue
       const next = this.#queueOf(pending.behind)
       if (next === undefined) this.#step(pending)
       else next.push(pending)
@@ -247,35 +334,36 @@ class Waiting {
   #arm(ms) {
     this.#timer = setTimeout(() => {
       this.#timer = undefined
-      // What has come while the event loop was held up is no failure.
-      this.drain()
-      this.#expire()
+      // What has come while the event loop was held up is no failure, and is read after the timers.
+      setImmediate(() => {
+        this.drain()
+        this.#expire()
+      })
     }, ms)
   }
 
   #expire() {
     const now = performance.now()
     let next = Number.POSITIVE_INFINITY
-    // Each in its turn, also those that a queue begins meanwhile.
-    for (const pending of this.#pending.values()) {
-      if (pending.deadline > now) {
-        next = Math.min(next, pending.deadline)
-        continue
-      }
-      if (pending.id > 0 && this.#handle !== undefined) {
-        numbers[ID] = pending.id
-        native.cancel(this.#handle)
-      }
+    const own = places.filter((pending) => pending?.owner === this)
+    // Each in its turn.
+    for (const pending of own.sort((one, other) => one.since - other.since)) {
+      // One that another has ended meanwhile is gone.
+      if (pending.deadline > now || places[pending.id] !== pending) continue
+      if (pending.isSent && this.#handle !== undefined) native.cancel(this.#handle, pending.id)
       pending.runInAsyncScope(this.#end, this, pending, late(this.#timeout))
     }
     this.#flush()
-    if (this.#pending.size > 0 && this.#timer === undefined)
+    for (const { owner, deadline } of places.filter(Boolean)) {
+      if (owner === this) next = Math.min(next, deadline)
+    }
+    if (this.#size > 0 && this.#timer === undefined)
       this.#arm(Math.min(this.#timeout, Math.max(1, next - now)))
   }
 
   /** Resolves when nothing waits. */
   idle() {
-    if (this.#pending.size === 0) return Promise.resolve()
+    if (this.#size === 0) return Promise.resolve()
     return new Promise((resolve) => this.#idle.push(resolve))
   }
 
@@ -283,6 +371,7 @@ class Waiting {
   stop() {
     clearTimeout(this.#timer)
     this.#handle = undefined
+    for (const socket of this.#sockets.values()) socket.destroy()
   }
 }
 

@@ -180,6 +180,10 @@ pub trait Backend: Send + Sync {
     /// needed is fine.
     fn flush(&self) {}
 
+    /// A call was given up because its deadline has passed. Whoever is to read for this backend (see
+    /// [`crate::transport`]) has done so.
+    fn late(&self) {}
+
     /// Gives the store that has this backend to itself a way to hear of its [`Event`]s. Called once,
     /// before any other call.
     fn listen(&self, _listener: Listener) {}

@@ -10,6 +10,7 @@
 //! | [`json`] | the reader that merging needs |
 //! | [`options`] | the URL and the options, checked |
 //! | [`error`] | one error type, stable codes |
+//! | [`transport`] | connections that the event loop reads and writes |
 //! | [`runtime`] | the threads that wait for networks |
 //! | `binding` | the only module that names Node-API |
 //!
@@ -27,3 +28,4 @@ pub mod properties;
 pub mod record;
 pub mod runtime;
 pub mod store;
+pub mod transport;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 pub use self::form::Form;
 use self::form::{check, from_text, nearest, wrong};
-use crate::{backend::Backend, error::Result};
+use crate::{backend::Backend, error::Result, transport::Transport};
 
 mod form;
 
@@ -63,6 +63,8 @@ pub struct Options {
     pub atomic: Vec<String>,
     /// `commandTimeout`: the deadline of a call that is not answered inside it, in ms.
     pub command_timeout_ms: u64,
+    /// Who reads and writes for a backend that lets others do so. Not a user's option.
+    pub transport: Option<Arc<dyn Transport>>,
     own: BTreeMap<&'static str, Value>,
 }
 
@@ -139,6 +141,7 @@ impl Options {
             merge: true,
             atomic: vec!["passport".into(), "user".into()],
             command_timeout_ms: DEFAULT_COMMAND_TIMEOUT_MS,
+            transport: None,
             own,
         };
         options.prefix = options.text("prefix").map(str::to_owned);

@@ -109,6 +109,11 @@ impl Store {
         self.backend.flush();
     }
 
+    /// See [`Backend::late`].
+    pub fn late(&self) {
+        self.backend.late();
+    }
+
     /// See [`Backend::close`].
     pub async fn close(&self) -> Result<()> {
         self.backend.close().await

@@ -32,7 +32,7 @@ pub const RULE: usize = 5;
 pub const BASE: usize = 6;
 /// In: of a save, [`MOVED`] and [`COOKIE_ONLY`] added up; of a walk, where it goes on from.
 pub const EXTRA: usize = 7;
-/// Which of the operations that wait.
+/// In: the number that an operation is answered under if it waits.
 pub const ID: usize = 8;
 /// How many answers are in the list that begins at [`LIST`].
 pub const ANSWERS: usize = 9;
@@ -57,7 +57,7 @@ const GONE: f64 = 2.0;
 const REMOVED: f64 = 3.0;
 /// Only the cookie was to be saved, into text that cannot be merged.
 const CHANGED: f64 = 4.0;
-/// The answer comes later, under [`ID`].
+/// The answer comes later, under the number that was [`ID`].
 pub const PENDING: f64 = 5.0;
 
 /// A value made by hand.
@@ -127,7 +127,8 @@ pub fn tell(env: Env, handle: Handle<'_>, result: crate::error::Result<Outcome>)
 
 /// Puts the answer that was just told into the list.
 pub fn list(handle: Handle<'_>, index: usize, id: u64) {
-    let [first, rest @ ..] = std::array::from_fn::<_, LISTED, _>(|part| LIST + index * LISTED + part);
+    let [first, rest @ ..] =
+        std::array::from_fn::<_, LISTED, _>(|part| LIST + index * LISTED + part);
     handle.set(first, id as f64);
     for (place, from) in rest.into_iter().zip([STATUS, VERSION, NUMBER]) {
         handle.set(place, handle.number(from));

@@ -100,6 +100,11 @@ impl Bell {
         self.inner.rung.store(false, SeqCst);
     }
 
+    /// Whoever comes to ring need not: the function, or what does its work, is about to run.
+    pub fn expect(&self) {
+        self.inner.rung.store(true, SeqCst);
+    }
+
     /// Never calls it again. On the thread of `env`.
     pub fn close(&self, env: sys::napi_env) {
         let Some(Function(function)) = self.inner.function.lock().take() else { return };

@@ -158,7 +158,8 @@ fn version(handle: Handle<'_>) -> Option<Version> {
     (version >= 0.0).then_some(version as Version)
 }
 
-/// Has what was asked for in this turn of the event loop sent.
+/// Has what was asked for in this turn of the event loop sent. What JavaScript is to write itself, it
+/// asks for with [`super::output`].
 fn flush(_: Env, handle: Handle<'_>, _: [Text; 3]) -> Result<Raw> {
     if let Some(waiting) = handle.waiting() {
         waiting.end_turn();

@@ -19,16 +19,19 @@ mod waiting;
 
 use std::sync::Arc;
 
-use napi::{Env, JsValue, Result, bindgen_prelude::Unknown};
+use napi::{
+    Env, JsValue, Result,
+    bindgen_prelude::{BufferSlice, Unknown},
+};
 use napi_derive::napi;
 use serde_json::json;
 
 use self::{
-    answer::{EXTRA, ID, NOW, Outcome, Raw, array, error_json, tell, undefined},
+    answer::{EXTRA, NOW, Outcome, Raw, array, error_json, tell, undefined},
     handle::Handle,
     operate::{inside, operate},
     text::Text,
-    waiting::Waiting,
+    waiting::{Carrier, Mailbox, Waiting},
 };
 use crate::{
     backend::{Event, Inside},
@@ -36,6 +39,7 @@ use crate::{
     options::Options,
     record::{Millis, NEVER},
     store::Store,
+    transport::Socket,
 };
 
 /// What every call of a backend in memory is.
@@ -52,9 +56,13 @@ fn millis(handle: Handle<'_>, index: usize) -> Millis {
 pub fn open(env: Env, options: String, numbers: Unknown<'_>, ready: Unknown<'_>) -> Result<Raw> {
     // A thread of ours may outlive the worker that loaded this library, which Node then unloads.
     napi::bindgen_prelude::retain_current_module_for_unload_safety();
+    let mailbox = Arc::new(Mailbox::new());
     let opened = Options::parse(&options, &REGISTRY)
         .map_err(|error| error.at("", "open"))
-        .and_then(Store::open);
+        .and_then(|mut options| {
+            options.transport = Some(Arc::new(Carrier(Arc::downgrade(&mailbox))));
+            Store::open(options)
+        });
     let store = match opened {
         Ok(store) => Arc::new(store),
         Err(error) => return text::to_js(env.raw(), error_json(&error).as_bytes()).map(Raw),
@@ -72,8 +80,8 @@ pub fn open(env: Env, options: String, numbers: Unknown<'_>, ready: Unknown<'_>)
     let waiting = match inside {
         ALL_INSIDE => None,
         _ => {
-            let waiting = Waiting::new(env.raw(), ready.raw())?;
-            let mailbox = Arc::downgrade(waiting.mailbox());
+            let waiting = Waiting::new(env.raw(), ready.raw(), mailbox.clone())?;
+            let mailbox = Arc::downgrade(&mailbox);
             store.listen(Arc::new(move |event| {
                 if let Some(mailbox) = mailbox.upgrade() {
                     mailbox.post(event);
@@ -130,32 +138,71 @@ pub fn end(env: Env, handle: Handle<'_>) -> Result<Raw> {
     operate(env, handle, "close", async |store| store.close().await.map(|()| Outcome::Done))
 }
 
-/// Gives up the operation that is named as `ID`.
+/// Gives up the operation that waits under this number.
 #[napi]
-pub fn cancel(handle: Handle<'_>) {
+pub fn cancel(handle: Handle<'_>, id: u32) {
     if let Some(waiting) = handle.waiting() {
-        waiting.cancel(handle.number(ID) as u64);
+        waiting.cancel(id.into());
+    }
+    handle.with(Store::late);
+}
+
+/// Leaves in `room` what is to be written next over a connection that JavaScript carries, and as `EXTRA`
+/// which. Returns how many bytes that are; 0 when there is nothing left to write.
+#[napi]
+pub fn output(handle: Handle<'_>, mut room: BufferSlice<'_>) -> u32 {
+    let Some((id, length)) = handle.waiting().and_then(|waiting| waiting.output(&mut room)) else {
+        return 0;
+    };
+    handle.set(EXTRA, id as f64);
+    u32::try_from(length).unwrap_or_default()
+}
+
+/// Takes the first `length` bytes, which were read from a connection.
+#[napi]
+pub fn received(handle: Handle<'_>, line: u32, bytes: &[u8], length: u32) {
+    if let (Some(waiting), Some(bytes)) = (handle.waiting(), bytes.get(..length as usize)) {
+        waiting.received(line.into(), bytes);
+    }
+}
+
+/// A connection has ended.
+#[napi]
+pub fn lost(handle: Handle<'_>, line: u32) {
+    if let Some(waiting) = handle.waiting() {
+        waiting.lost(line.into());
     }
 }
 
 /// What the backend had to say since the last time: undefined, or JSON text of `[name, detail]`
-/// pairs.
+/// pairs. One that is named `socket` is a connection to carry, with its number and file descriptor.
 #[napi]
 pub fn events(env: Env, handle: Handle<'_>) -> Result<Raw> {
-    let events = handle.waiting().map(Waiting::events).unwrap_or_default();
-    if events.is_empty() {
+    let Some(waiting) = handle.waiting() else { return Ok(undefined()) };
+    let backend = handle.with(Store::backend).unwrap_or_default();
+    let events = waiting.events().into_iter().map(|event| match event {
+        Event::Down(error) => json!(["down", error_json(&error.at(backend, "connect"))]),
+        Event::Up => json!(["up"]),
+        Event::Warning(text) => json!(["warning", text]),
+    });
+    let sockets =
+        waiting.carried().into_iter().map(|(id, socket)| json!(["socket", [id, fd(socket)]]));
+    let told: Vec<_> = sockets.chain(events).collect();
+    if told.is_empty() {
         return Ok(undefined());
     }
-    let backend = handle.with(Store::backend).unwrap_or_default();
-    let told: Vec<_> = events
-        .into_iter()
-        .map(|event| match event {
-            Event::Down(error) => json!(["down", error_json(&error.at(backend, "connect"))]),
-            Event::Up => json!(["up"]),
-            Event::Warning(text) => json!(["warning", text]),
-        })
-        .collect();
     text::to_js(env.raw(), json!(told).to_string().as_bytes()).map(Raw)
+}
+
+/// JavaScript's to close from here on.
+#[cfg(unix)]
+fn fd(socket: Socket) -> i32 {
+    std::os::fd::IntoRawFd::into_raw_fd(socket)
+}
+
+#[cfg(not(unix))]
+fn fd(socket: Socket) -> i32 {
+    match socket {}
 }
 
 /// What is counted on this side, as JSON text.

@@ -93,9 +93,8 @@ pub fn ask(
     operation: &'static str,
     ask: impl FnOnce(&Store) -> crate::error::Result<Work>,
 ) -> Result<Raw> {
-    let asked = catch_unwind(AssertUnwindSafe(|| {
-        handle.with(|store| (store.backend(), ask(store)))
-    }));
+    let asked =
+        catch_unwind(AssertUnwindSafe(|| handle.with(|store| (store.backend(), ask(store)))));
     match asked {
         Ok(Some((backend, Ok(work)))) => match handle.waiting() {
             Some(waiting) => begin(env, handle, waiting, Running { backend, operation, work }),
@@ -108,11 +107,10 @@ pub fn ask(
 }
 
 fn begin(env: Env, handle: Handle<'_>, waiting: &Waiting, running: Running) -> Result<Raw> {
-    match waiting.begin(running) {
+    match waiting.begin(running, handle.number(ID) as u64) {
         Begun::Ended(result) => tell(env, handle, result),
-        Begun::Waits(id) => {
+        Begun::Waits => {
             handle.set(STATUS, PENDING);
-            handle.set(ID, id as f64);
             Ok(undefined())
         }
     }

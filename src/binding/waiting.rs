@@ -9,13 +9,14 @@ use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
     sync::{
-        Arc,
+        Arc, OnceLock, Weak,
         atomic::{
             AtomicBool,
             Ordering::{AcqRel, Release},
         },
     },
     task::{Poll, Wake, Waker},
+    thread::{self, ThreadId},
     vec::IntoIter,
 };
 
@@ -23,14 +24,17 @@ use napi::{Result, sys};
 use parking_lot::Mutex;
 
 use super::{answer::Outcome, bell::Bell, operate::Running};
-use crate::backend::Event;
+use crate::{
+    backend::Event,
+    transport::{Protocol, Socket, Transport},
+};
 
 /// How an operation began.
 pub enum Begun {
     /// It has ended already.
     Ended(crate::error::Result<Outcome>),
-    /// It waits under this number.
-    Waits(u64),
+    /// It waits.
+    Waits,
 }
 
 struct Operation {
@@ -55,16 +59,57 @@ struct Drained {
 
 /// What other threads see of this.
 pub struct Mailbox {
-    bell: Bell,
+    /// Set once JavaScript can be called.
+    bell: OnceLock<Bell>,
+    thread: ThreadId,
     ready: Mutex<VecDeque<u64>>,
     events: Mutex<Vec<Event>>,
+    carried: Mutex<Vec<(Socket, Arc<dyn Protocol>)>>,
 }
 
 impl Mailbox {
+    /// For the thread that it is made on.
+    pub fn new() -> Mailbox {
+        Mailbox {
+            bell: OnceLock::new(),
+            thread: thread::current().id(),
+            ready: Mutex::default(),
+            events: Mutex::default(),
+            carried: Mutex::default(),
+        }
+    }
+
     /// Leaves an event for JavaScript.
     pub fn post(&self, event: Event) {
         self.events.lock().push(event);
-        self.bell.ring();
+        self.ring();
+    }
+
+    fn ring(&self) {
+        if let Some(bell) = self.bell.get() {
+            bell.ring();
+        }
+    }
+}
+
+/// Has JavaScript carry connections, for as long as it has the store.
+pub struct Carrier(pub Weak<Mailbox>);
+
+impl Transport for Carrier {
+    fn carry(&self, socket: Socket, protocol: Arc<dyn Protocol>) {
+        if let Some(mailbox) = self.0.upgrade() {
+            mailbox.carried.lock().push((socket, protocol));
+            mailbox.ring();
+        }
+    }
+
+    fn wake(&self) {
+        // On its own thread a flush is about to follow.
+        if let Some(mailbox) = self.0.upgrade()
+            && thread::current().id() != mailbox.thread
+        {
+            mailbox.ring();
+        }
     }
 }
 
@@ -83,7 +128,7 @@ impl Wake for GroupBell {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.awake.swap(true, AcqRel) {
             self.mailbox.ready.lock().push_back(self.id);
-            self.mailbox.bell.ring();
+            self.mailbox.ring();
         }
     }
 }
@@ -96,28 +141,29 @@ pub struct Waiting {
     /// Those that were sent.
     groups: RefCell<HashMap<u64, Group>>,
     drained: RefCell<Option<Drained>>,
+    /// The connections that JavaScript carries.
+    lines: RefCell<HashMap<u64, Arc<dyn Protocol>>>,
     next_id: Cell<u64>,
 }
 
 impl Waiting {
     /// `ready` is a JavaScript function that takes all answers there are.
-    pub fn new(env: sys::napi_env, ready: sys::napi_value) -> Result<Waiting> {
+    pub fn new(
+        env: sys::napi_env,
+        ready: sys::napi_value,
+        mailbox: Arc<Mailbox>,
+    ) -> Result<Waiting> {
+        let _ = mailbox.bell.set(Bell::new(env, ready)?);
+        // For what has come before there was a bell.
+        mailbox.ring();
         Ok(Waiting {
-            mailbox: Arc::new(Mailbox {
-                bell: Bell::new(env, ready)?,
-                ready: Mutex::default(),
-                events: Mutex::default(),
-            }),
+            mailbox,
+            lines: RefCell::default(),
             beginning: RefCell::new(None),
             groups: RefCell::default(),
             drained: RefCell::new(None),
             next_id: Cell::new(1),
         })
-    }
-
-    /// See [`Mailbox`].
-    pub fn mailbox(&self) -> &Arc<Mailbox> {
-        &self.mailbox
     }
 
     fn new_id(&self) -> u64 {
@@ -132,16 +178,15 @@ impl Waiting {
         Group { waker: bell.clone().into(), bell, operations: Vec::new() }
     }
 
-    /// Begins an operation, as one of this turn's.
-    pub fn begin(&self, mut running: Running) -> Begun {
+    /// Begins an operation, as one of this turn's. Where it waits, its answer comes under `id`.
+    pub fn begin(&self, mut running: Running, id: u64) -> Begun {
         let mut beginning = self.beginning.borrow_mut();
         let group = beginning.get_or_insert_with(|| self.new_group());
         match running.poll(&group.waker) {
             Poll::Ready(result) => Begun::Ended(result),
             Poll::Pending => {
-                let id = self.new_id();
                 group.operations.push(Operation { id, running });
-                Begun::Waits(id)
+                Begun::Waits
             }
         }
     }
@@ -188,16 +233,67 @@ impl Waiting {
             let Group { waker, bell, operations } = group;
             // Before its operations are polled: what wakes it from now on is news.
             bell.awake.store(false, Release);
-            return Some(Drained { waker, bell, left: operations.into_iter(), waiting: Vec::new() });
+            return Some(Drained {
+                waker,
+                bell,
+                left: operations.into_iter(),
+                waiting: Vec::new(),
+            });
         }
     }
 
     /// There was no answer: `ready` is to be called for the next.
     pub fn rest(&self) {
-        self.mailbox.bell.answered();
+        let Some(bell) = self.mailbox.bell.get() else { return };
+        bell.answered();
         // A group may have been woken before the bell was told, and then did not ring it.
         if !self.mailbox.ready.lock().is_empty() {
-            self.mailbox.bell.ring();
+            bell.ring();
+        }
+    }
+
+    /// Answers are about to come on this thread, and will be taken: nobody needs to be called.
+    fn expect(&self) {
+        if let Some(bell) = self.mailbox.bell.get() {
+            bell.expect();
+        }
+    }
+
+    /// Connections that are to be carried from now on, each under a number.
+    pub fn carried(&self) -> Vec<(u64, Socket)> {
+        let carried = std::mem::take(&mut *self.mailbox.carried.lock());
+        let mut lines = self.lines.borrow_mut();
+        let take = |(socket, protocol)| {
+            let id = self.new_id();
+            lines.insert(id, protocol);
+            (id, socket)
+        };
+        carried.into_iter().map(take).collect()
+    }
+
+    /// Leaves what is to be written next over one of the connections: which, and how many bytes.
+    pub fn output(&self, room: &mut [u8]) -> Option<(u64, usize)> {
+        self.lines.borrow().iter().find_map(|(id, line)| match line.output(room) {
+            0 => None,
+            length => Some((*id, length)),
+        })
+    }
+
+    /// Takes what was read from a connection.
+    pub fn received(&self, id: u64, bytes: &[u8]) {
+        let line = self.lines.borrow().get(&id).cloned();
+        if let Some(line) = line {
+            self.expect();
+            line.received(bytes);
+        }
+    }
+
+    /// A connection has ended.
+    pub fn lost(&self, id: u64) {
+        let line = self.lines.borrow_mut().remove(&id);
+        if let Some(line) = line {
+            self.expect();
+            line.lost();
         }
     }
 
@@ -224,7 +320,10 @@ impl Waiting {
 
     /// No call reaches JavaScript from here on.
     pub fn close(&self, env: sys::napi_env) {
-        self.mailbox.bell.close(env);
+        if let Some(bell) = self.mailbox.bell.get() {
+            bell.close(env);
+        }
+        self.lines.take();
         self.beginning.take();
         self.groups.take();
         self.drained.take();

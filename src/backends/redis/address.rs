@@ -10,6 +10,7 @@ use super::tls;
 use crate::{
     error::{Error, Kind, Result},
     options::Options,
+    transport::Transport,
 };
 
 const PORT: u16 = 6379;
@@ -55,6 +56,8 @@ pub struct Plan {
     pub identity: String,
     pub connect_timeout: Duration,
     pub command_timeout: Duration,
+    /// Who reads and writes for connections that are not encrypted; without one, a task does.
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 fn wrong(message: impl Into<String>) -> Error {
@@ -116,6 +119,7 @@ impl Plan {
             prefix,
             connect_timeout: ms(connect_timeout),
             command_timeout: Duration::from_millis(options.command_timeout_ms),
+            transport: options.transport.clone(),
         })
     }
 }

@@ -45,35 +45,61 @@ pub struct Answers(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    outcome: Option<Outcome>,
+    /// The answers that are there, in the order of the commands.
+    replies: Vec<Value>,
+    /// Why there will be no more.
+    failure: Option<Failure>,
+    /// The commands: until all were answered, and longer if one of them with an error.
+    sent: Option<Pipeline>,
+    is_refused: bool,
     /// Whoever waits is usually one and the same, and then is woken once.
     waker: Option<Waker>,
     /// The wakers of calls that are waited for by somebody else, by their place.
     others: Vec<Option<Waker>>,
 }
 
-enum Outcome {
-    /// A value for each command, and the commands, if one of them has failed.
-    Replies(Vec<Value>, Option<Pipeline>),
-    /// No command was answered.
-    Failed(Failure),
-}
-
 impl Answers {
+    /// The commands were sent; their answers are to be [added](Answers::add) as they come.
+    pub fn expect(&self, sent: Pipeline) {
+        let mut state = self.0.lock();
+        state.replies.reserve_exact(sent.len());
+        state.sent = Some(sent);
+    }
+
+    /// Adds the next answer, and says whether it was the last. The calls learn of it by
+    /// [`Answers::wake`].
+    pub fn add(&self, reply: Value) -> bool {
+        let mut state = self.0.lock();
+        state.is_refused |= matches!(reply, Value::ServerError(_));
+        state.replies.push(reply);
+        let is_last = state.sent.as_ref().is_none_or(|sent| sent.len() == state.replies.len());
+        if is_last && !state.is_refused {
+            state.sent = None;
+        }
+        is_last
+    }
+
     /// Delivers the server's answers, one for each command.
     pub fn deliver(&self, replies: Vec<Value>, sent: Pipeline) {
-        let failed = replies.iter().any(|reply| matches!(reply, Value::ServerError(_)));
-        self.finish(Outcome::Replies(replies, failed.then_some(sent)));
-    }
-
-    /// Fails every call of the batch.
-    pub fn fail(&self, failure: Failure) {
-        self.finish(Outcome::Failed(failure));
-    }
-
-    fn finish(&self, outcome: Outcome) {
         let mut state = self.0.lock();
-        state.outcome = Some(outcome);
+        state.is_refused = replies.iter().any(|reply| matches!(reply, Value::ServerError(_)));
+        state.sent = state.is_refused.then_some(sent);
+        state.replies = replies;
+        // A call whose answer is not among them must not wait for it.
+        state.failure = Some(super::reply::misunderstood());
+        drop(state);
+        self.wake();
+    }
+
+    /// Fails every call of the batch that was not answered.
+    pub fn fail(&self, failure: Failure) {
+        self.0.lock().failure = Some(failure);
+        self.wake();
+    }
+
+    /// Wakes those who wait.
+    pub fn wake(&self) {
+        let mut state = self.0.lock();
         let (waker, others) = (state.waker.take(), std::mem::take(&mut state.others));
         drop(state);
         waker.into_iter().chain(others.into_iter().flatten()).for_each(Waker::wake);
@@ -113,10 +139,7 @@ impl Call {
     /// The command itself, once the server has answered it with an error.
     pub fn command(&self) -> Option<Cmd> {
         let Call::Sent { answers, index } = self else { return None };
-        match &answers.0.lock().outcome {
-            Some(Outcome::Replies(_, Some(sent))) => sent.cmd_iter().nth(*index).cloned(),
-            _ => None,
-        }
+        answers.0.lock().sent.as_ref()?.cmd_iter().nth(*index).cloned()
     }
 }
 
@@ -129,19 +152,15 @@ impl Future for Call {
             Call::Failed(failure) => return Poll::Ready(Err((**failure).clone())),
         };
         let mut state = answers.0.lock();
-        Poll::Ready(match &mut state.outcome {
-            None => {
+        let answer = state.replies.get_mut(index).map(std::mem::take);
+        match (answer, &state.failure) {
+            (Some(Value::ServerError(error)), _) => Poll::Ready(Err(error.into())),
+            (Some(value), _) => Poll::Ready(Ok(value)),
+            (None, Some(failure)) => Poll::Ready(Err(failure.clone())),
+            (None, None) => {
                 state.wait(index, cx.waker());
-                return Poll::Pending;
+                Poll::Pending
             }
-            Some(Outcome::Failed(failure)) => Err(failure.clone()),
-            Some(Outcome::Replies(replies, _)) => {
-                match replies.get_mut(index).map(std::mem::take) {
-                    Some(Value::ServerError(error)) => Err(error.into()),
-                    Some(value) => Ok(value),
-                    None => Err(super::reply::misunderstood()),
-                }
-            }
-        })
+        }
     }
 }

@@ -235,6 +235,10 @@ impl Cluster {
         self.nodes.read().links.values().for_each(|link| link.flush());
     }
 
+    pub fn late(&self) {
+        self.nodes.read().links.values().for_each(|link| link.late());
+    }
+
     pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
         self.closed.cancel();
         let links: Vec<_> = self.nodes.read().links.values().map(|link| link.close()).collect();

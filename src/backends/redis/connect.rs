@@ -1,14 +1,14 @@
 //! Makes one connection to the server that a plan names. Knows sentinels; not who waits, and nothing of
 //! trying again.
 
-use std::{path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, Value,
     aio::MultiplexedConnection,
 };
 use rustls::pki_types::ServerName;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -33,6 +33,8 @@ const QUEUE: usize = 1 << 16;
 pub struct Connected {
     pub commands: MultiplexedConnection,
     pub driver: Driver,
+    /// The same connection again, where what goes over it is not encrypted.
+    pub socket: Option<io::Result<Socket>>,
 }
 
 /// Ends the task when dropped.
@@ -135,7 +137,10 @@ async fn tcp(plan: &Plan, node: &Node, login: &Login, db: i64) -> Result<Connect
         .with_interval(Duration::from_secs(3))
         .with_retries(3);
     let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
-    let Some(tls) = &plan.tls else { return start(stream, login, db).await };
+    let Some(tls) = &plan.tls else {
+        let socket = SockRef::from(&stream).try_clone();
+        return Ok(Connected { socket: Some(socket), ..start(stream, login, db).await? });
+    };
     let name = ServerName::try_from(node.host.clone()).map_err(|_| {
         Failure::new(Kind::Config, "the host in \"url\" is no name that TLS can check")
     })?;
@@ -148,7 +153,8 @@ async fn tcp(plan: &Plan, node: &Node, login: &Login, db: i64) -> Result<Connect
 #[cfg(unix)]
 async fn unix(path: &Path, login: &Login, db: i64) -> Result<Connected, Failure> {
     let stream = tokio::net::UnixStream::connect(path).await.map_err(not_reached)?;
-    start(stream, login, db).await
+    let socket = SockRef::from(&stream).try_clone();
+    Ok(Connected { socket: Some(socket), ..start(stream, login, db).await? })
 }
 
 #[cfg(not(unix))]
@@ -180,5 +186,5 @@ where
         .set_response_timeout(None)
         .set_pipeline_buffer_size(QUEUE);
     let (commands, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await?;
-    Ok(Connected { commands, driver: Driver(tokio::spawn(driver)) })
+    Ok(Connected { commands, driver: Driver(tokio::spawn(driver)), socket: None })
 }

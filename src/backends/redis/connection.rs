@@ -19,8 +19,9 @@ use tokio::{
 
 use super::{
     address::{Place, Plan},
-    connect::{Connected, connect},
+    connect::{Connected, Driver, connect},
     failure::Failure,
+    lane::Lane,
 };
 use crate::{
     backend::{Event, Listener},
@@ -44,13 +45,34 @@ pub enum Health {
     Closed,
 }
 
-pub struct Connection {
+pub enum Connection {
+    /// A task of the crate's reads and writes.
+    Task(Task),
+    /// The caller's event loop does.
+    Lane(Arc<Lane>),
+}
+
+pub struct Task {
     commands: redis::aio::MultiplexedConnection,
     /// Batches that were answered.
     answered: AtomicU64,
     since: Instant,
     /// Asks for another connection in place of this one.
     replace: Notify,
+}
+
+/// Ends the connection that it stands for when dropped.
+enum End {
+    Task(Driver),
+    Lane(Arc<Lane>),
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let End::Lane(lane) = self {
+            lane.end();
+        }
+    }
 }
 
 /// Connects, again and again, for as long as it is polled.
@@ -77,25 +99,18 @@ pub async fn keep_connected(
             )),
         };
         match connected {
-            Ok(Connected { commands, mut driver }) => {
+            Ok(connected) => {
                 let since = Instant::now();
-                let connection = Arc::new(Connection {
-                    commands,
-                    answered: AtomicU64::new(0),
-                    since,
-                    replace: Notify::new(),
-                });
+                let (connection, mut end) = open(plan, connected).await;
+                let connection = Arc::new(connection);
                 set(health, Health::Up(connection.clone()));
                 if std::mem::take(&mut is_down) {
                     listener(Event::Up);
                 }
-                tokio::select! {
-                    _ = &mut driver.0 => {}
-                    () = connection.replace.notified() => {}
-                }
-                drop(driver);
+                connection.over(&mut end).await;
+                drop(end);
                 set(health, Health::Connecting);
-                if since.elapsed() >= STEADY {
+                if is_steady(since) {
                     delay = delays.build();
                     continue;
                 }
@@ -111,6 +126,30 @@ pub async fn keep_connected(
     }
 }
 
+/// Has the event loop carry a connection, where it can.
+async fn open(plan: &Plan, connected: Connected) -> (Connection, End) {
+    let Connected { commands, mut driver, socket } = connected;
+    #[cfg(unix)]
+    if let (Some(transport), Some(Ok(socket))) = (&plan.transport, socket)
+        && let Ok(carried) = socket.try_clone()
+    {
+        // The task first: without its connection it would shut the socket down.
+        driver.0.abort();
+        let _ = (&mut driver.0).await;
+        drop(commands);
+        let lane = Arc::new(Lane::new(socket, transport.clone()));
+        transport.carry(carried.into(), lane.clone());
+        return (Connection::Lane(lane.clone()), End::Lane(lane));
+    }
+    let task = Task {
+        commands,
+        answered: AtomicU64::new(0),
+        since: Instant::now(),
+        replace: Notify::new(),
+    };
+    (Connection::Task(task), End::Task(driver))
+}
+
 /// Changes how things stand, unless the store was closed meanwhile.
 fn set(health: &watch::Sender<Health>, to: Health) {
     health.send_if_modified(|health| {
@@ -123,6 +162,20 @@ fn set(health: &watch::Sender<Health>, to: Health) {
 }
 
 impl Connection {
+    /// Resolves when it has ended, or is to be replaced.
+    async fn over(&self, end: &mut End) {
+        match (self, end) {
+            (Connection::Task(task), End::Task(driver)) => tokio::select! {
+                _ = &mut driver.0 => {}
+                () = task.replace.notified() => {}
+            },
+            (_, End::Lane(lane)) => lane.ended().await,
+            (Connection::Lane(lane), _) => lane.ended().await,
+        }
+    }
+}
+
+impl Task {
     /// Sends commands and waits for their answers; one of them is as good as the other at this level.
     pub async fn exchange(
         &self,
@@ -135,7 +188,7 @@ impl Connection {
         match timeout_at(until, sent).await {
             Ok(Ok(replies)) => {
                 self.answered.fetch_add(1, Relaxed);
-                if replies.iter().any(is_from_replica) && self.since.elapsed() >= STEADY {
+                if replies.iter().any(is_from_replica) && is_steady(self.since) {
                     self.replace.notify_one();
                 }
                 Ok(replies)
@@ -152,8 +205,13 @@ impl Connection {
     }
 }
 
+/// Whether a connection has lasted long enough to expect the same of the next.
+pub fn is_steady(since: Instant) -> bool {
+    since.elapsed() >= STEADY
+}
+
 /// A master that became a replica has to be left.
-fn is_from_replica(reply: &Value) -> bool {
+pub fn is_from_replica(reply: &Value) -> bool {
     matches!(reply, Value::ServerError(error) if error.code() == "READONLY")
 }
 

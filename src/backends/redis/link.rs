@@ -8,7 +8,13 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicUsize,
+            Ordering::{AcqRel, Acquire},
+        },
+    },
     task::Poll,
     time::Duration,
 };
@@ -59,6 +65,8 @@ struct Shared {
     health: watch::Sender<Health>,
     gathered: Mutex<Gathered>,
     sender: mpsc::UnboundedSender<Sent>,
+    /// How many batches [`send_all`] has not sent yet.
+    handed_over: AtomicUsize,
     under_way: TaskTracker,
     listener: Listener,
     /// For what needs a connection of its own.
@@ -76,6 +84,7 @@ impl Link {
             health: watch::Sender::new(Health::Connecting),
             gathered: Mutex::default(),
             sender,
+            handed_over: AtomicUsize::new(0),
             under_way: TaskTracker::new(),
             listener,
             spare: Default::default(),
@@ -133,8 +142,27 @@ impl Link {
     fn send(&self, gathered: &mut Gathered) {
         let Some(batch) = gathered.batch.take() else { return };
         gathered.usual = batch.commands.len();
-        if let Err(refused) = self.shared.sender.send((batch, self.token())) {
+        let token = self.token();
+        // Unless others wait for a connection, which come first.
+        if self.shared.handed_over.load(Acquire) == 0
+            && let Health::Up(connection) = &*self.shared.health.borrow()
+            && let Connection::Lane(lane) = &**connection
+        {
+            lane.send(batch, token);
+            return;
+        }
+        self.shared.handed_over.fetch_add(1, AcqRel);
+        if let Err(refused) = self.shared.sender.send((batch, token)) {
             refused.0.0.answers.fail(closed());
+        }
+    }
+
+    /// See [`crate::backend::Backend::late`].
+    pub fn late(&self) {
+        if let Health::Up(connection) = &*self.shared.health.borrow()
+            && let Connection::Lane(lane) = &**connection
+        {
+            lane.late(self.shared.patience());
         }
     }
 
@@ -235,45 +263,53 @@ async fn supervise(shared: Arc<Shared>) {
     }
 }
 
-/// Hands over the batches of a store, in their order.
+/// Sends the batches that had to wait for a connection, or that a task writes, in their order.
 async fn send_all(shared: Arc<Shared>, mut batches: mpsc::UnboundedReceiver<Sent>) {
     let mut is_closed = pin!(shared.is_closed());
     loop {
-        let (Batch { commands, answers, since }, token) = tokio::select! {
+        let (batch, token) = tokio::select! {
             biased;
             Some(sent) = batches.recv() => sent,
             () = &mut is_closed => return,
         };
-        let until = since + shared.patience();
-        let latest = until.min(since + shared.plan.connect_timeout);
-        let connection = match timeout_at(latest, shared.connection()).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(failure)) => {
-                answers.fail(failure);
-                continue;
-            }
-            Err(_) => {
-                answers.fail(Failure::new(
-                    Kind::Unavailable,
-                    "there is no connection to the server yet",
-                ));
-                continue;
-            }
-        };
-        let exchange = async move {
-            match connection.exchange(&commands, until).await {
-                Ok(replies) => answers.deliver(replies, commands),
-                Err(failure) => answers.fail(failure),
-            }
-            drop(token);
-        };
-        // The first poll hands the batch to the connection: here, for the order, and without the budget
-        // by which tokio would have a busy task take a break before that.
-        let mut exchange = Box::pin(exchange);
-        let mut first = pin!(unconstrained(exchange.as_mut()));
-        let is_done = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_ready())).await;
-        if !is_done {
-            tokio::spawn(exchange);
+        let until = batch.since + shared.patience();
+        let latest = until.min(batch.since + shared.plan.connect_timeout);
+        match timeout_at(latest, shared.connection()).await {
+            Ok(Ok(connection)) => match &*connection {
+                Connection::Lane(lane) => lane.send(batch, token),
+                Connection::Task(_) => exchange(connection, batch, until, token).await,
+            },
+            Ok(Err(failure)) => batch.answers.fail(failure),
+            Err(_) => batch
+                .answers
+                .fail(Failure::new(Kind::Unavailable, "there is no connection to the server yet")),
         }
+        shared.handed_over.fetch_sub(1, AcqRel);
+    }
+}
+
+/// Hands a batch to the connection's task, and leaves it to another to wait for the answers.
+async fn exchange(
+    connection: Arc<Connection>,
+    batch: Batch,
+    until: Instant,
+    token: TaskTrackerToken,
+) {
+    let Batch { commands, answers, .. } = batch;
+    let exchange = async move {
+        let Connection::Task(task) = &*connection else { return };
+        match task.exchange(&commands, until).await {
+            Ok(replies) => answers.deliver(replies, commands),
+            Err(failure) => answers.fail(failure),
+        }
+        drop(token);
+    };
+    // The first poll hands the batch to the connection: here, for the order, and without the budget
+    // by which tokio would have a busy task take a break before that.
+    let mut exchange = Box::pin(exchange);
+    let mut first = pin!(unconstrained(exchange.as_mut()));
+    let is_done = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_ready())).await;
+    if !is_done {
+        tokio::spawn(exchange);
     }
 }

@@ -36,6 +36,8 @@ mod command;
 mod connect;
 mod connection;
 mod failure;
+mod frames;
+mod lane;
 mod link;
 mod reply;
 mod script;
@@ -142,6 +144,10 @@ impl Backend for Redis {
 
     fn flush(&self) {
         self.servers.flush();
+    }
+
+    fn late(&self) {
+        self.servers.late();
     }
 
     fn listen(&self, listener: Listener) {

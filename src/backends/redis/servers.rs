@@ -89,6 +89,14 @@ impl Servers {
         }
     }
 
+    /// See [`crate::backend::Backend::late`].
+    pub fn late(&self) {
+        match &self.setup {
+            Setup::One(link) => link.late(),
+            Setup::Cluster(cluster) => cluster.late(),
+        }
+    }
+
     pub async fn close(self: Arc<Self>) {
         match &self.setup {
             Setup::One(link) => link.close().await,

@@ -1,0 +1,155 @@
+//! Cuts what the server sends into replies. Knows where a reply ends, and leaves what it says, but for
+//! the plainest, to the crate. <https://redis.io/docs/latest/develop/reference/protocol-spec/> (RESP2)
+
+use redis::Value;
+
+use super::{failure::Failure, reply::misunderstood};
+
+/// Room that is kept for the next replies, in bytes.
+const KEPT: usize = 1 << 20;
+
+/// What was received and is not a whole reply yet.
+#[derive(Default)]
+pub struct Frames {
+    bytes: Vec<u8>,
+    /// Where the next reply begins.
+    start: usize,
+    /// How far that reply was looked through, and how many of its parts are still to come: one, unless
+    /// it is an array.
+    at: usize,
+    missing: usize,
+}
+
+impl Frames {
+    /// Takes what was received; [`Frames::next`] gives the replies.
+    pub fn add(&mut self, bytes: &[u8]) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.at -= self.start;
+            self.start = 0;
+        }
+        if self.bytes.is_empty() {
+            self.bytes.shrink_to(KEPT);
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next reply, once it is whole.
+    pub fn next(&mut self) -> Result<Option<Value>, Failure> {
+        if self.at == self.start {
+            self.missing = 1;
+        }
+        while self.missing > 0 {
+            let Some((end, parts)) = part(&self.bytes[self.at..])? else { return Ok(None) };
+            self.at += end;
+            self.missing = self.missing - 1 + parts;
+        }
+        let reply = &self.bytes[self.start..self.at];
+        let value = value(reply)?;
+        self.start = self.at;
+        Ok(Some(value))
+    }
+}
+
+/// Where the first part ends, and how many parts it announces; none while that is not there yet.
+fn part(bytes: &[u8]) -> Result<Option<(usize, usize)>, Failure> {
+    let Some((kind, line, end)) = first_line(bytes) else { return Ok(None) };
+    match kind {
+        b'+' | b'-' | b':' => Ok(Some((end, 0))),
+        // A length of -1 is nil.
+        b'*' => Ok(Some((end, number(line)?.try_into().unwrap_or(0)))),
+        b'$' => {
+            let Ok(length) = usize::try_from(number(line)?) else { return Ok(Some((end, 0))) };
+            let end = end + length + 2;
+            Ok((bytes.len() >= end).then_some((end, 0)))
+        }
+        _ => Err(misunderstood()),
+    }
+}
+
+/// The first byte, the rest of its line, and where the next line begins.
+fn first_line(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
+    let (kind, rest) = bytes.split_first()?;
+    let length = rest.iter().position(|&byte| byte == b'\r')?;
+    (rest.len() > length + 1).then(|| (*kind, &rest[..length], length + 3))
+}
+
+fn number(digits: &[u8]) -> Result<i64, Failure> {
+    let text = std::str::from_utf8(digits).map_err(|_| misunderstood())?;
+    text.parse().map_err(|_| misunderstood())
+}
+
+/// What a whole reply says.
+fn value(reply: &[u8]) -> Result<Value, Failure> {
+    match first_line(reply) {
+        Some((b'$', b"-1", _)) => Ok(Value::Nil),
+        Some((b'$', _, start)) => Ok(Value::BulkString(reply[start..reply.len() - 2].to_vec())),
+        Some((b':', digits, _)) => Ok(Value::Int(number(digits)?)),
+        Some((b'+', b"OK", _)) => Ok(Value::Okay),
+        _ => Ok(redis::parse_redis_value(reply)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use redis::ErrorKind;
+
+    use super::*;
+
+    fn replies(chunks: &[&[u8]]) -> Vec<Value> {
+        let mut frames = Frames::default();
+        let mut replies = Vec::new();
+        for chunk in chunks {
+            frames.add(chunk);
+            replies.extend(std::iter::from_fn(|| frames.next().unwrap()));
+        }
+        replies
+    }
+
+    const ALL: &[u8] = b"+OK\r\n:-7\r\n$-1\r\n$0\r\n\r\n$7\r\n\r\n$1\r\n\xff\r\n*-1\r\n\
+        *3\r\n:1\r\n*2\r\n$1\r\na\r\n$-1\r\n+b\r\n*0\r\n-NOSCRIPT no such script\r\n";
+
+    fn expected() -> Vec<Value> {
+        let text = |text: &[u8]| Value::BulkString(text.into());
+        vec![
+            Value::Okay,
+            Value::Int(-7),
+            Value::Nil,
+            text(b""),
+            text(b"\r\n$1\r\n\xff"),
+            Value::Nil,
+            Value::Array(vec![
+                Value::Int(1),
+                Value::Array(vec![text(b"a"), Value::Nil]),
+                Value::SimpleString("b".into()),
+            ]),
+            Value::Array(vec![]),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn replies_are_whole_wherever_they_are_cut(cuts in proptest::collection::vec(0..ALL.len(), 0..6)) {
+            let mut cuts = cuts;
+            cuts.extend([0, ALL.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|ends| &ALL[ends[0]..ends[1]]).collect();
+            let mut values = replies(&chunks);
+            let Some(Value::ServerError(error)) = values.pop() else { panic!("an error was sent") };
+            prop_assert_eq!(error.code(), "NOSCRIPT");
+            prop_assert_eq!(values, expected());
+        }
+    }
+
+    #[test]
+    fn what_is_no_reply_is_an_error() {
+        for bytes in [&b"HTTP/1.1 400\r\n"[..], b"$x\r\n", b"*1x\r\n", b":\r\n"] {
+            let mut frames = Frames::default();
+            frames.add(bytes);
+            assert!(frames.next().is_err(), "{bytes:?}");
+        }
+        // Told apart by the crate's parser.
+        assert_eq!(redis::parse_redis_value(b"?").unwrap_err().kind(), ErrorKind::Parse);
+    }
+}

@@ -1,0 +1,168 @@
+//! One connection whose bytes a [`Transport`] moves: batches go out, and their answers are told where they
+//! are read. Knows nothing of how the connection was made, and of no retry.
+
+use std::{collections::VecDeque, io, net::Shutdown, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use redis::RedisError;
+use socket2::Socket;
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::{
+    batch::{Answers, Batch},
+    connection::{is_from_replica, is_steady},
+    failure::Failure,
+    frames::Frames,
+};
+use crate::transport::{Protocol, Transport};
+
+/// Room that is kept for the next commands, in bytes.
+const KEPT: usize = 1 << 20;
+
+/// See the top of the file.
+pub struct Lane {
+    /// The connection, to end it: whoever carries it reads and writes.
+    socket: Socket,
+    transport: Arc<dyn Transport>,
+    since: Instant,
+    state: Mutex<State>,
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    output: Vec<u8>,
+    /// How much of the output was handed over.
+    taken: usize,
+    frames: Frames,
+    under_way: VecDeque<UnderWay>,
+    /// When the server last said something.
+    heard: Option<Instant>,
+    is_over: bool,
+}
+
+/// A batch whose answers are not all there.
+struct UnderWay {
+    answers: Arc<Answers>,
+    since: Instant,
+    _token: TaskTrackerToken,
+}
+
+impl Lane {
+    pub fn new(socket: Socket, transport: Arc<dyn Transport>) -> Lane {
+        let since = Instant::now();
+        Lane { socket, transport, since, state: Mutex::default(), ended: Notify::new() }
+    }
+
+    /// Sends a batch after those before it. The token is held until it was answered.
+    pub fn send(&self, batch: Batch, token: TaskTrackerToken) {
+        let Batch { commands, answers, since } = batch;
+        let mut state = self.state.lock();
+        if state.is_over {
+            drop(state);
+            answers.fail(gone());
+            return;
+        }
+        for command in commands.cmd_iter() {
+            command.write_packed_command(&mut state.output);
+        }
+        answers.expect(commands);
+        state.under_way.push_back(UnderWay { answers, since, _token: token });
+        drop(state);
+        self.transport.wake();
+    }
+
+    /// A call was not answered in time. Where the server has said nothing at all since, it is silent and
+    /// not slow, and the connection is given up.
+    pub fn late(&self, patience: Duration) {
+        let state = self.state.lock();
+        let is_silent = state.under_way.front().is_some_and(|batch| {
+            batch.since.elapsed() >= patience && state.heard.is_none_or(|heard| heard < batch.since)
+        });
+        drop(state);
+        if is_silent {
+            self.end();
+        }
+    }
+
+    /// Resolves once it has ended.
+    pub async fn ended(&self) {
+        self.ended.notified().await;
+    }
+
+    /// Ends the connection. What is under way fails.
+    pub fn end(&self) {
+        let mut state = self.state.lock();
+        let was_over = std::mem::replace(&mut state.is_over, true);
+        let under_way = std::mem::take(&mut state.under_way);
+        drop(state);
+        if was_over {
+            return;
+        }
+        // Whoever carries it reads the end, and lets go of it.
+        let _ = self.socket.shutdown(Shutdown::Both);
+        under_way.into_iter().for_each(|batch| batch.answers.fail(gone()));
+        self.ended.notify_one();
+    }
+}
+
+impl State {
+    /// Tells the calls of one batch after the other what has come, and whether the connection is of use
+    /// still.
+    fn answer(&mut self, since: Instant) -> Result<bool, Failure> {
+        let mut is_left = false;
+        let mut is_waking = false;
+        while let Some(reply) = self.frames.next()? {
+            is_left |= is_from_replica(&reply);
+            // An answer that nobody has asked for.
+            let batch = self.under_way.front().ok_or_else(super::reply::misunderstood)?;
+            is_waking = !batch.answers.add(reply);
+            if !is_waking {
+                batch.answers.wake();
+                self.under_way.pop_front();
+            }
+        }
+        if is_waking && let Some(batch) = self.under_way.front() {
+            batch.answers.wake();
+        }
+        Ok(!is_left || !is_steady(since))
+    }
+}
+
+impl Protocol for Lane {
+    fn output(&self, room: &mut [u8]) -> usize {
+        let mut state = self.state.lock();
+        let State { output, taken, .. } = &mut *state;
+        let next = &output[*taken..];
+        let length = next.len().min(room.len());
+        room[..length].copy_from_slice(&next[..length]);
+        *taken += length;
+        if *taken == output.len() {
+            output.clear();
+            output.shrink_to(KEPT);
+            *taken = 0;
+        }
+        length
+    }
+
+    fn received(&self, bytes: &[u8]) {
+        let mut state = self.state.lock();
+        state.heard = Some(Instant::now());
+        state.frames.add(bytes);
+        let is_of_use = state.answer(self.since).unwrap_or(false);
+        drop(state);
+        if !is_of_use {
+            self.end();
+        }
+    }
+
+    fn lost(&self) {
+        self.end();
+    }
+}
+
+/// As a connection that ends says it.
+fn gone() -> Failure {
+    RedisError::from(io::Error::from(io::ErrorKind::BrokenPipe)).into()
+}
