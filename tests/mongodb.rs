@@ -98,12 +98,12 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Sends some calls as one turn of the event loop does, and waits for their answers.
-fn turn<T>(backend: &Arc<dyn Backend>, answers: Vec<Answer<T>>) -> Vec<T> {
+fn turn<T: Unpin + 'static>(backend: &Arc<dyn Backend>, answers: Vec<Answer<T>>) -> Vec<T> {
     backend.flush();
     answers.into_iter().map(|answer| wait(answer).unwrap()).collect()
 }
 
-fn one<T>(backend: &Arc<dyn Backend>, answer: Answer<T>) -> T {
+fn one<T: Unpin + 'static>(backend: &Arc<dyn Backend>, answer: Answer<T>) -> T {
     turn(backend, vec![answer]).remove(0)
 }
 

@@ -122,7 +122,7 @@ fn set(env: Env, handle: Handle<'_>, [sid, payload, base_text]: [Text; 3]) -> Re
         });
     }
     let (sid, payload, text) = (sid.to_vec()?, payload.to_vec()?, owned(version, base_text)?);
-    operate(env, handle, "set", async move |store| {
+    operate(env, handle, "set", Work::Any, async move |store| {
         let text = || text.clone();
         let base = version.map(|version| Base { version, text: &text, cookie_only });
         let draft = Draft { payload: &payload, ..draft };
@@ -175,7 +175,7 @@ fn next(env: Env, handle: Handle<'_>, _: [Text; 3]) -> Result<Raw> {
     let mut count = 0;
     if let Some(waiting) = handle.waiting() {
         while count < MOST_ANSWERS && value.0.is_null() {
-            let Some((id, result)) = waiting.next() else { break };
+            let Some((id, result)) = waiting.next(count == 0) else { break };
             value = tell(env, handle, result)?;
             list(handle, count, id);
             count += 1;

@@ -29,7 +29,7 @@ use serde_json::json;
 use self::{
     answer::{EXTRA, NOW, Outcome, Raw, array, error_json, tell, undefined},
     handle::Handle,
-    operate::{inside, operate},
+    operate::{Work, inside, operate},
     text::Text,
     waiting::{Carrier, Mailbox, Waiting},
 };
@@ -99,7 +99,7 @@ pub fn open(env: Env, options: String, numbers: Unknown<'_>, ready: Unknown<'_>)
 #[napi]
 pub fn destroy(env: Env, handle: Handle<'_>, sid: Text) -> Result<Raw> {
     let sid = sid.to_vec()?;
-    operate(env, handle, "destroy", async move |store| {
+    operate(env, handle, "destroy", Work::Any, async move |store| {
         store.destroy(&sid).await.map(|()| Outcome::Done)
     })
 }
@@ -108,14 +108,16 @@ pub fn destroy(env: Env, handle: Handle<'_>, sid: Text) -> Result<Raw> {
 #[napi]
 pub fn page(env: Env, handle: Handle<'_>) -> Result<Raw> {
     let (from, now) = (handle.number(EXTRA) as u64, millis(handle, NOW));
-    operate(env, handle, "all", async move |store| store.page(from, now).await.map(Outcome::Page))
+    operate(env, handle, "all", Work::Walk, async move |store| {
+        store.page(from, now).await.map(Outcome::Page)
+    })
 }
 
 /// One step of counting. In: as [`page`].
 #[napi]
 pub fn count(env: Env, handle: Handle<'_>) -> Result<Raw> {
     let (from, now) = (handle.number(EXTRA) as u64, millis(handle, NOW));
-    operate(env, handle, "length", async move |store| {
+    operate(env, handle, "length", Work::Walk, async move |store| {
         store.count(from, now).await.map(Outcome::Count)
     })
 }
@@ -123,19 +125,25 @@ pub fn count(env: Env, handle: Handle<'_>) -> Result<Raw> {
 /// Removes all sessions.
 #[napi]
 pub fn clear(env: Env, handle: Handle<'_>) -> Result<Raw> {
-    operate(env, handle, "clear", async |store| store.clear().await.map(|()| Outcome::Done))
+    operate(env, handle, "clear", Work::Walk, async |store| {
+        store.clear().await.map(|()| Outcome::Done)
+    })
 }
 
 /// Answers when the backend does.
 #[napi]
 pub fn ping(env: Env, handle: Handle<'_>) -> Result<Raw> {
-    operate(env, handle, "ping", async |store| store.ping().await.map(|()| Outcome::Done))
+    operate(env, handle, "ping", Work::Any, async |store| {
+        store.ping().await.map(|()| Outcome::Done)
+    })
 }
 
 /// Lets what is under way end. Then comes [`close`].
 #[napi]
 pub fn end(env: Env, handle: Handle<'_>) -> Result<Raw> {
-    operate(env, handle, "close", async |store| store.close().await.map(|()| Outcome::Done))
+    operate(env, handle, "close", Work::Any, async |store| {
+        store.close().await.map(|()| Outcome::Done)
+    })
 }
 
 /// Gives up the operation that waits under this number.

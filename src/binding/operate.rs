@@ -63,11 +63,13 @@ pub fn inside(
     }
 }
 
-/// Runs an operation as far as it goes, and tells how it ended, or that it waits, and as which.
+/// Runs an operation as far as it goes, and tells how it ended, or that it waits. `kind` is
+/// [`Work::Any`] or [`Work::Walk`].
 pub fn operate<F>(
     env: Env,
     handle: Handle<'_>,
     operation: &'static str,
+    kind: fn(Boxed) -> Work,
     start: impl FnOnce(Arc<Store>) -> F,
 ) -> Result<Raw>
 where
@@ -76,7 +78,7 @@ where
     let Some(store) = handle.store() else { return tell(env, handle, Err(closed(operation))) };
     match handle.waiting() {
         Some(waiting) => {
-            let (backend, work) = (store.backend(), Work::Any(Box::pin(start(store))));
+            let (backend, work) = (store.backend(), kind(Box::pin(start(store))));
             begin(env, handle, waiting, Running { backend, operation, work })
         }
         None => {
@@ -116,14 +118,19 @@ fn begin(env: Env, handle: Handle<'_>, waiting: &Waiting, running: Running) -> R
     }
 }
 
+/// A future of an operation's outcome.
+pub type Boxed = Pin<Box<dyn Future<Output = crate::error::Result<Outcome>>>>;
+
 /// What an operation waits for.
 pub enum Work {
     /// A read of the backend's.
     Get(Answer<Option<Record>>),
     /// A touch of the backend's.
     Touch(Answer<Touched>),
-    /// Whatever it takes.
-    Any(Pin<Box<dyn Future<Output = crate::error::Result<Outcome>>>>),
+    /// Whatever a session takes.
+    Any(Boxed),
+    /// A step that looks at many sessions, and may take several commands.
+    Walk(Boxed),
 }
 
 impl Future for Work {
@@ -133,7 +140,7 @@ impl Future for Work {
         match self.get_mut() {
             Work::Get(answer) => Pin::new(answer).poll(cx).map_ok(Outcome::Session),
             Work::Touch(answer) => Pin::new(answer).poll(cx).map_ok(|_| Outcome::Done),
-            Work::Any(future) => future.as_mut().poll(cx),
+            Work::Any(future) | Work::Walk(future) => future.as_mut().poll(cx),
         }
     }
 }
@@ -146,6 +153,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// Whether it must not go on before JavaScript has heard of the answers before its own: what that
+    /// begins then comes first.
+    pub fn is_walk(&self) -> bool {
+        matches!(self.work, Work::Walk(_))
+    }
+
     /// Goes on with it.
     pub fn poll(&mut self, waker: &Waker) -> Poll<crate::error::Result<Outcome>> {
         let context = &mut Context::from_waker(waker);

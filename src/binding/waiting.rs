@@ -199,15 +199,20 @@ impl Waiting {
         }
     }
 
-    /// The next answer that is there, and which operation it is of.
-    pub fn next(&self) -> Option<(u64, crate::error::Result<Outcome>)> {
+    /// The next answer that is there, and which operation it is of. After the `first` one, none of what
+    /// comes later if it is [a walk](Running::is_walk) that is next.
+    pub fn next(&self, first: bool) -> Option<(u64, crate::error::Result<Outcome>)> {
         loop {
             let mut place = self.drained.borrow_mut();
             if place.is_none() {
                 *place = Some(self.next_group()?);
             }
             let drained = place.as_mut()?;
-            for mut operation in drained.left.by_ref() {
+            while let Some(next) = drained.left.as_slice().first() {
+                if !first && next.running.is_walk() {
+                    return None;
+                }
+                let Some(mut operation) = drained.left.next() else { break };
                 match operation.running.poll(&drained.waker) {
                     Poll::Ready(result) => return Some((operation.id, result)),
                     Poll::Pending => drained.waiting.push(operation),

@@ -58,12 +58,12 @@ impl Client {
         Client { backend, events }
     }
 
-    pub fn settle<T>(&self, answer: Answer<T>) -> Result<T> {
+    pub fn settle<T: Unpin + 'static>(&self, answer: Answer<T>) -> Result<T> {
         self.all(vec![answer]).pop().unwrap()
     }
 
     /// Waits for all of the answers.
-    pub fn all<T>(&self, answers: Vec<Answer<T>>) -> Vec<Result<T>> {
+    pub fn all<T: Unpin + 'static>(&self, answers: Vec<Answer<T>>) -> Vec<Result<T>> {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut cx = Context::from_waker(&waker);
         let mut waiting: Vec<Pin<Box<dyn Future<Output = Result<T>>>>> =
