@@ -431,7 +431,11 @@ describe('guide: server.js', () => {
     for (const key of ['NODE_ENV', 'HOST', 'SESSION_SECRET', 'SESSION_URL', 'TRUST_PROXY']) {
       delete clean[key]
     }
-    const child = spawn(process.execPath, [SERVER], { cwd, env: { ...clean, PORT: '0', ...env } })
+    const child = spawn(process.execPath, [SERVER], {
+      cwd,
+      env: { ...clean, PORT: '0', ...env },
+      timeout: 60_000,
+    })
     t.after(() => child.kill('SIGKILL'))
     const ended = once(child, 'close')
     let output = ''

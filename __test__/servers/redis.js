@@ -11,7 +11,9 @@ const { join } = require('node:path')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { promisify } = require('node:util')
 
-const run = promisify(execFile)
+// A server that is silent must not be waited for without an end.
+const run = (command, args) =>
+  promisify(execFile)(command, args, { timeout: 120_000, killSignal: 'SIGKILL' })
 
 // Another server of the kind, such as Valkey's.
 const SERVER = process.env.RUST_STORE_TEST_REDIS ?? 'redis-server'
