@@ -15,7 +15,8 @@ const SIDS = ['visitor-one-with-a-secret-sid', '__proto__', 'a "quoted"\n\u0000s
 
 function command(args, input = '') {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [PROGRAM, ...args])
+    const limit = { timeout: 60_000, killSignal: 'SIGKILL' }
+    const child = spawn(process.execPath, [PROGRAM, ...args], limit)
     const output = { stdout: '', stderr: '' }
     for (const name of ['stdout', 'stderr']) {
       child[name].setEncoding('utf8').on('data', (text) => {

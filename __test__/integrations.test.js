@@ -123,7 +123,10 @@ test('without express-session the store works, and says what needs it', async (t
   }
   const script = path.join(__dirname, 'flows', 'without-express-session.js')
   const { NODE_PATH: _, ...env } = process.env
-  const { stdout } = await promisify(execFile)(process.execPath, [script, folder, root], { env })
+  const { stdout } = await promisify(execFile)(process.execPath, [script, folder, root], {
+    env,
+    timeout: 60_000,
+  })
   assert.equal(stdout, 'all of it works\n')
 })
 

@@ -8,7 +8,15 @@ const { RustStore } = require('..')
 const { plain, listen, storeError } = require('./conformance/harness.js')
 const { Load } = require('./servers/load.js')
 const { createProxy } = require('./servers/proxy.js')
-const { freePort, startRedis, startRedisOn, testing, until } = require('./servers/redis.js')
+const {
+  freePort,
+  startMasters,
+  startRedis,
+  startRedisOn,
+  startSentinelBefore,
+  testing,
+  until,
+} = require('./servers/redis.js')
 
 const { test } = testing()
 
@@ -20,6 +28,20 @@ const deadline = TIMEOUTS.commandTimeout
 
 /** A server whose acknowledged saves survive kill -9. */
 const startDurable = () => startRedis('--appendonly', 'yes', '--appendfsync', 'always')
+
+/**
+ * What a network can do is done to each kind of URL: to the one server, to the master that a sentinel
+ * names, and to the only node of a cluster. Resolves `{ url, end }` of servers behind a proxy.
+ */
+const PLACES = {
+  'one server': async (announce) => {
+    const server = await startRedis()
+    const url = `redis://127.0.0.1:${await announce(server.port)}`
+    return { url, end: () => server.end() }
+  },
+  Sentinel: (announce) => startSentinelBefore(announce),
+  Cluster: (announce) => startMasters(1, announce),
+}
 
 /** Waits for an event. A store that nobody calls keeps no process alive, and waiting does. */
 function heard(store, event) {
@@ -47,7 +69,25 @@ function fault(name, body) {
   })
 }
 
-const through = (proxy) => `redis://127.0.0.1:${proxy.port}`
+/** As `fault`, for each kind of URL; the body has a proxy before its server, too. */
+function networkFault(name, body) {
+  for (const [place, start] of Object.entries(PLACES)) {
+    fault(`${place}: ${name}`, async (has) => {
+      const { proxy, url } = await behindProxy(has, start)
+      await body({ ...has, proxy, url })
+    })
+  }
+}
+
+async function behindProxy({ use, proxied }, start) {
+  let proxy
+  const announce = async (port) => {
+    proxy = await proxied(port)
+    return proxy.port
+  }
+  const { url } = await use(start(announce))
+  return { proxy, url }
+}
 
 fault(
   'kill -9 under load: acknowledged saves are there again, and so is the store',
@@ -72,12 +112,10 @@ fault(
   },
 )
 
-fault(
+networkFault(
   'silence under load: calls end in time, then fail at once, and all is well after',
-  async (has) => {
-    const server = await has.use(startDurable())
-    const proxy = await has.proxied(server.port)
-    const store = await has.open(through(proxy))
+  async ({ open, proxy, url }) => {
+    const store = await open(url)
     const load = new Load(store)
     await load.passes()
     const silent = heard(store, 'down')
@@ -97,10 +135,9 @@ fault(
   },
 )
 
-fault('replies that are cut in two under load: no call gets the answer of another', async (has) => {
-  const server = await has.use(startDurable())
-  const proxy = await has.proxied(server.port)
-  const store = await has.open(through(proxy))
+networkFault('replies cut in two under load: no call gets the answer of another', async (has) => {
+  const { open, proxy, url } = has
+  const store = await open(url)
   const load = new Load(store)
   for (let cut = 0; cut < 5; cut++) {
     await load.passes()
@@ -112,15 +149,40 @@ fault('replies that are cut in two under load: no call gets the answer of anothe
   assert.equal(await load.lost(), 0)
 })
 
-fault('a slow network: slower than the deadline is a timeout, faster is none', async (has) => {
-  const server = await has.use(startRedis())
-  const proxy = await has.proxied(server.port)
-  const store = await has.open(through(proxy), { commandTimeout: 3000 })
-  await store.set('a', plain({ n: 1 }))
-  proxy.delay(200)
-  assert.equal((await store.get('a')).n, 1)
-  proxy.delay(30_000)
-  await assert.rejects(store.get('a'), storeError('ERR_STORE_TIMEOUT', 'get'))
+networkFault(
+  'a slow network: slower than the deadline is a timeout, faster is none',
+  async (has) => {
+    const { open, proxy, url } = has
+    const store = await open(url, { commandTimeout: 3000 })
+    await store.set('a', plain({ n: 1 }))
+    proxy.delay(200)
+    assert.equal((await store.get('a')).n, 1)
+    proxy.delay(30_000)
+    await assert.rejects(store.get('a'), storeError('ERR_STORE_TIMEOUT', 'get'))
+  },
+)
+
+fault('Cluster: a master that goes silent stops none of the others', async (has) => {
+  const { proxy, url } = await behindProxy(has, (announce) => startMasters(3, announce))
+  const store = await has.open(url)
+  const downs = listen(store, 'down')
+  const load = new Load(store)
+  await load.passes()
+  const saved = () => [...load.acknowledged]
+  const moved = (before) => saved().filter((n, index) => n > before[index]).length
+  proxy.pause()
+  await load.fails()
+  // What the silent one has can be neither read nor saved; all else goes on without waiting for it.
+  const silent = saved()
+  await load.passes(3000)
+  assert.ok(moved(silent) > 0 && moved(silent) < silent.length, `${moved(silent)} went on`)
+  await sleep(SILENCE)
+  proxy.resume()
+  const back = saved()
+  await until('every session to be saved', () => moved(back) === back.length)
+  await load.end({ deadline, codes })
+  assert.equal(await load.lost(), 0)
+  assert.equal(downs.length, 0, 'the cluster was never down as a whole')
 })
 
 fault('a server that is not there yet: no throw, an event, and it is found', async (has) => {

@@ -1,11 +1,12 @@
 // `npm run bench`: installs, builds, and runs the benchmark of bench/ with the flags it was given.
 import './node-version.mjs'
 import { install, setup } from './setup.mjs'
-import { Failure, run, script } from './tools.mjs'
+import { Failure, MINUTE, run, script } from './tools.mjs'
 
 export async function bench(flags, options) {
   await install('bench')
-  return run(process.execPath, ['bench/run.mjs', ...flags], options)
+  const timeout = (flags.includes('--quick') ? 30 : 360) * MINUTE
+  return run(process.execPath, ['bench/run.mjs', ...flags], { timeout, ...options })
 }
 
 script(import.meta.url, async () => {

@@ -3,7 +3,19 @@
 import './node-version.mjs'
 import fs from 'node:fs'
 import path from 'node:path'
-import { atLeast, exists, Failure, isCI, readJson, root, run, say, script, tool } from './tools.mjs'
+import {
+  atLeast,
+  exists,
+  Failure,
+  isCI,
+  MINUTE,
+  readJson,
+  root,
+  run,
+  say,
+  script,
+  tool,
+} from './tools.mjs'
 
 const LOADER = 'native.js'
 
@@ -50,7 +62,7 @@ export async function checkRust() {
     fs.readFileSync(path.join(root, 'Cargo.toml'), 'utf8'),
   )[1]
   for (const command of ['cargo', 'rustc']) {
-    const { ok, missing, output } = await run(command, ['--version'])
+    const { ok, missing, output } = await run(command, ['--version'], { timeout: 5 * MINUTE })
     if (missing) {
       throw new Failure(
         'Rust is not installed: get it from https://rustup.rs, then run this again.',

@@ -8,9 +8,8 @@ import os from 'node:os'
 import path from 'node:path'
 import { packAll } from './pack.mjs'
 import { setup } from './setup.mjs'
-import { exists, Failure, readJson, root, run, say, script } from './tools.mjs'
+import { exists, Failure, MINUTE, readJson, root, run, say, script } from './tools.mjs'
 
-const MINUTE = 60_000
 const INSTALL_SCRIPTS = [
   'preinstall',
   'install',

@@ -2,14 +2,14 @@
 // that is possible, which is on Debian and its kin as root.
 import process from 'node:process'
 import './node-version.mjs'
-import { Failure, isCI, run, say, script } from './tools.mjs'
+import { Failure, isCI, MINUTE, run, say, script } from './tools.mjs'
 
 const HINT =
   'redis-server is not installed, so Redis is not tested: install it (Debian: apt-get install redis-server).'
 
 async function isThere() {
   for (const program of ['redis-server', 'redis-cli']) {
-    if (!(await run(program, ['--version'])).ok) return false
+    if (!(await run(program, ['--version'], { timeout: MINUTE })).ok) return false
   }
   return true
 }
@@ -18,7 +18,7 @@ async function installOnDebian() {
   if (process.getuid?.() !== 0) return
   // RUNLEVEL: a service of its own is not wanted.
   const env = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
-  const apt = (...args) => run('apt-get', ['-qq', ...args], { env })
+  const apt = (...args) => run('apt-get', ['-qq', ...args], { env, timeout: 10 * MINUTE })
   if ((await run('apt-get', ['--version'])).missing) return
   say('Installing redis-server.')
   await apt('update')

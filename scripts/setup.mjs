@@ -4,7 +4,7 @@ import './node-version.mjs'
 import fs from 'node:fs'
 import path from 'node:path'
 import { build, checkRust, isBuilt } from './build.mjs'
-import { Failure, npm, readJson, root, run, say, script } from './tools.mjs'
+import { Failure, MINUTE, npm, readJson, root, run, say, script } from './tools.mjs'
 
 /**
  * Whether node_modules in `dir` holds what package-lock.json says. Contents, not times: git gives
@@ -52,7 +52,7 @@ export async function install(dir = '.') {
   const { ok, missing, output } = await run(
     command,
     [...args, 'ci', '--loglevel=error', '--no-audit', '--no-fund'],
-    { cwd, env: ownHeaders() },
+    { cwd, env: ownHeaders(), timeout: 15 * MINUTE },
   )
   if (missing)
     throw new Failure('npm is not on PATH: install Node.js with npm, then run this again.')

@@ -19,6 +19,8 @@ const MAX_AGE_MS = 2_000
 const IN_FLIGHT = 16
 // Of each process: steady, so that the number of sessions is.
 const OPERATIONS_PER_SECOND = 1_000
+// A process that has not answered for so long hangs.
+const LONGEST_MS = 60_000
 /** Samples of which the first part is not judged: caches fill, and code is compiled. */
 const WARM_UP = 0.5
 /** How much more the end may have than the middle. */
@@ -81,8 +83,11 @@ async function load(place, name) {
 function ask(child) {
   return new Promise((resolve, reject) => {
     const ended = (code, signal) => reject(new Failure(`a process ended: ${signal ?? code}`))
+    const late = () => reject(new Failure(`a process did not answer within ${LONGEST_MS} ms`))
+    const timer = setTimeout(late, LONGEST_MS)
     child.once('exit', ended)
     child.once('message', (state) => {
+      clearTimeout(timer)
       child.off('exit', ended)
       resolve(state)
     })
@@ -96,9 +101,13 @@ const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1]
 export async function soak(seconds, { report = say, only = Object.keys(GROWTH) } = {}) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-session-store-'))
   const place = `file:${path.join(folder, 'sessions')}?durability=normal`
-  const children = Array.from({ length: PROCESSES }, (_, i) =>
-    fork(SELF, ['--load', place, `p${i}`], { execArgv: ['--expose-gc'] }),
-  )
+  // Not with our output: one that hangs would hold it, and whoever reads that would wait for its end.
+  const stdio = ['ignore', 'ignore', 'pipe', 'ipc']
+  const children = Array.from({ length: PROCESSES }, (_, i) => {
+    const child = fork(SELF, ['--load', place, `p${i}`], { execArgv: ['--expose-gc'], stdio })
+    child.stderr.on('data', (chunk) => process.stderr.write(chunk))
+    return child
+  })
   const samples = []
   try {
     const every = Math.max(500, (seconds * 1000) / 60)

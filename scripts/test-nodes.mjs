@@ -7,7 +7,7 @@ import path from 'node:path'
 import util from 'node:util'
 import { jsTests } from './js-tests.mjs'
 import { setup } from './setup.mjs'
-import { exists, Failure, npm, root, run, say, script } from './tools.mjs'
+import { exists, Failure, MINUTE, npm, root, run, say, script } from './tools.mjs'
 
 const OTHERS = ['22', '24', '26']
 // What fails and recovers at the other end of a socket is no matter of the release of Node.js, and takes
@@ -25,7 +25,10 @@ async function nodeOf(major) {
     fs.writeFileSync(path.join(root, dir, 'package.json'), '{"private":true}\n')
     const [command, ...args] = npm()
     const install = [...args, 'install', '--no-audit', '--no-fund', `${name}@${major}`]
-    const { ok, output } = await run(command, install, { cwd: path.join(root, dir) })
+    const { ok, output } = await run(command, install, {
+      cwd: path.join(root, dir),
+      timeout: 10 * MINUTE,
+    })
     if (!ok || !exists(file)) {
       process.stderr.write(output)
       throw new Failure(`Node.js ${major} could not be installed from the npm package ${name}.`)
@@ -39,7 +42,7 @@ export async function testNodes({ majors = OTHERS, whole = false } = {}) {
   const notes = []
   for (const major of majors) {
     const node = await nodeOf(major)
-    const { ok, output } = await run(node, ['--version'])
+    const { ok, output } = await run(node, ['--version'], { timeout: MINUTE })
     const version = output.trim()
     if (!ok || !version.startsWith(`v${major}.`)) {
       throw new Failure(`Node.js ${major} does not run here: ${version || 'no answer'}`)

@@ -1,14 +1,12 @@
-// What the scripts share: running commands, failing with one line, steps with a summary.
+// What the scripts share: files of the repository, failing with one line, steps with a summary.
 // Only what Node.js itself has: node_modules may not be there yet.
-import childProcess from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import url from 'node:url'
 import { atLeast } from './node-version.mjs'
+import { MINUTE, root, run } from './run.mjs'
 
-export { atLeast }
-
-export const root = url.fileURLToPath(new URL('..', import.meta.url))
+export { atLeast, MINUTE, root, run }
 export const isCI = process.env.CI === 'true'
 
 /** A failure that needs no stack: its message is the line that says what to do. */
@@ -37,76 +35,6 @@ export function script(address, main) {
       process.stderr.write(`${error instanceof Failure ? error.message : error.stack}\n`)
       process.exitCode = 1
     })
-}
-
-// A signal that ends a script ends the commands it runs.
-const running = new Set()
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
-const pass = (signal) => {
-  for (const kill of running) kill(signal)
-  for (const each of signals) process.off(each, pass)
-  process.kill(process.pid, signal)
-}
-
-/**
- * Runs a command to its end and resolves `{ ok, code, signal, output, missing, late }`.
- * With `show`, what it prints is seen at once; `output` has it in any case. With `inherit` the
- * command has our terminal for itself, and `output` is empty.
- * `env` is added to our environment, or with `clean` is all of it.
- * After `timeout` ms the command and all that it started are killed, and `late` is true.
- */
-export function run(command, args, options = {}) {
-  const {
-    show = false,
-    inherit = false,
-    clean = false,
-    cwd = root,
-    env = {},
-    timeout = 0,
-  } = options
-  const color = show && process.stdout.isTTY ? { FORCE_COLOR: '1', CARGO_TERM_COLOR: 'always' } : {}
-  const ownGroup = timeout > 0 && process.platform !== 'win32'
-  return new Promise((resolve) => {
-    const child = childProcess.spawn(command, args, {
-      cwd,
-      env: clean ? env : { ...process.env, ...color, ...env },
-      stdio: inherit ? 'inherit' : ['ignore', 'pipe', 'pipe'],
-      detached: ownGroup,
-      shell: process.platform === 'win32' && /\.cmd$/.test(command),
-    })
-    const chunks = []
-    const kill = (signal) => {
-      try {
-        if (ownGroup) process.kill(-child.pid, signal)
-        else child.kill(signal)
-      } catch {
-        // It has ended already.
-      }
-    }
-    let late = false
-    const timer =
-      timeout > 0 &&
-      setTimeout(() => {
-        late = true
-        kill('SIGKILL')
-      }, timeout)
-    const finish = (result) => {
-      clearTimeout(timer)
-      running.delete(kill)
-      if (running.size === 0) for (const signal of signals) process.off(signal, pass)
-      resolve({ late, output: Buffer.concat(chunks).toString(), ...result })
-    }
-    if (running.size === 0) for (const signal of signals) process.on(signal, pass)
-    running.add(kill)
-    for (const stream of inherit ? [] : ['stdout', 'stderr']) {
-      child[stream].on('data', (chunk) => {
-        chunks.push(chunk)
-        if (show) process[stream].write(chunk)
-      })
-    }
-    child.on('error', (error) => finish({ ok: false, missing: error.code === 'ENOENT' }))
-    child.on('close', (code, signal) => finish({ ok: code === 0, code, signal, missing: false }))
-  })
 }
 
 /** The command and first arguments that start npm: the one that started us, or the one on PATH. */

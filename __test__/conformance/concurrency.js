@@ -1,5 +1,5 @@
 'use strict'
-// Two requests of one session: no lost update, no resurrection, saves in the order issued.
+// Two requests of one session: no lost update, no resurrection.
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')
@@ -154,32 +154,6 @@ module.exports = (row) => {
       assert.equal((await store.get('a')).n, 1, 'a copy is a new session')
     },
   )
-
-  rule('order: saves of one object run in the order issued', async ({ open }) => {
-    const store = await open()
-    await h.seed(store, 'a', { n: 0 })
-    const session = await h.load(store, 'a')
-    const order = []
-    const all = []
-    for (let n = 1; n <= 20; n++) {
-      session.n = n
-      all.push(
-        new Promise((resolve, reject) =>
-          store.set('a', session, (error) => {
-            order.push(n)
-            if (error) reject(error)
-            else resolve()
-          }),
-        ),
-      )
-    }
-    await Promise.all(all)
-    assert.deepEqual(
-      order,
-      Array.from({ length: 20 }, (_, i) => i + 1),
-    )
-    assert.equal((await store.get('a')).n, 20)
-  })
 
   rule(
     "base: after a save it is that object's own text, never the merged record",

@@ -235,28 +235,4 @@ module.exports = (row) => {
       next()
     })
   })
-
-  rule(
-    'order: a get that follows a set, a touch or a destroy sees it, acknowledged or not',
-    async ({ open, pair }) => {
-      const { ordered } = row.capabilities
-      const one = ordered !== 'process' && (await open())
-      const [store, other] = one ? [one, one] : await pair()
-      const saved = store.set('a', h.plain({ n: 1 }))
-      const [here, there] = await Promise.all([store.get('a'), other.get('a')])
-      assert.deepEqual([here.n, there.n], [1, 1])
-      await saved
-      const destroyed = store.destroy('a')
-      const gone = await Promise.all([store.get('a'), other.get('a')])
-      assert.deepEqual(gone, [undefined, undefined])
-      await destroyed
-      store.set('a', h.plain({ n: 2 }), undefined)
-      const removed = store.destroy('a')
-      store.set('b', h.plain({ n: 3 }), undefined)
-      if (ordered === 'sid') await Promise.all([removed, store.get('b')])
-      const all = await store.all()
-      assert.deepEqual(Object.keys(all), ['b'])
-      await removed
-    },
-  )
 }

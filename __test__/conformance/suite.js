@@ -16,6 +16,7 @@ const themes = [
   'expiry',
   'touch',
   'concurrency',
+  'order',
   'bases',
   'merging',
   'texts',

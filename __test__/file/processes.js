@@ -34,6 +34,8 @@ function start(t, command, args, options = {}) {
   })
   t.after(() => {
     child.kill('SIGKILL')
+    // What it started in its turn may live on with its output.
+    for (const stream of [child.stdout, child.stderr]) stream.destroy()
     return ended
   })
   return {

@@ -14,6 +14,8 @@ const collect = vm.runInNewContext('gc')
 
 // What a busy machine may add to a deadline.
 const MARGIN = 5_000
+// A long silence is shorter.
+const WAITS_MS = 120_000
 // What the heap, the addon and malloc's arenas may keep of a fault: 138 MiB were seen with Node 24, whose
 // heap shrinks late, and less than 64 with 20 and 22. What leaks grows by as much each second.
 const MOST_BYTES = 256 * 2 ** 20
@@ -22,6 +24,8 @@ const MOST_BYTES = 256 * 2 ** 20
 class Load {
   #store
   #workers
+  // Rejects when a call had the answer of another.
+  #broken
   #isOver = false
   #bytes
   /** Calls that succeeded since the last look. */
@@ -39,6 +43,8 @@ class Load {
     collect()
     this.#bytes = process.memoryUsage.rss()
     this.#workers = Array.from({ length: width }, (_, index) => this.#work(index))
+    this.#broken = Promise.all(this.#workers)
+    this.#broken.catch(() => {})
   }
 
   static sid = (index) => `load-${index}`
@@ -76,6 +82,8 @@ class Load {
           this.succeeded++
           return resolve({ value })
         }
+        // The test is over, which may have failed before it ended the load.
+        if (error.code === 'ERR_STORE_CLOSED') this.#isOver = true
         this.failed.set(error.code, (this.failed.get(error.code) ?? 0) + 1)
         // What fails at once is not tried as fast as it fails.
         setTimeout(resolve, 2, { error })
@@ -90,12 +98,21 @@ class Load {
   /** Resolves when so many more calls have succeeded. */
   async passes(calls = 300) {
     const enough = this.succeeded + calls
-    while (this.succeeded < enough) await sleep(5)
+    await this.#until(`${calls} more calls to succeed`, () => this.succeeded >= enough)
   }
 
   /** Resolves when a call fails, if none has. */
   async fails(calls = 1) {
-    while (this.failures < calls) await sleep(5)
+    await this.#until(`${calls} calls to fail`, () => this.failures >= calls)
+  }
+
+  /** Not without an end: a wait keeps the process of a test alive that has failed. */
+  async #until(what, isSo) {
+    const end = performance.now() + WAITS_MS
+    while (!isSo()) {
+      if (this.#isOver || performance.now() > end) throw new Error(`waited in vain for ${what}`)
+      await Promise.race([sleep(5), this.#broken])
+    }
   }
 
   /**

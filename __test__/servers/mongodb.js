@@ -14,6 +14,8 @@ const { setTimeout: sleep } = require('node:timers/promises')
 const { promisify } = require('node:util')
 
 const VERSION = '0.7.0b3'
+const INSTALLED_WITHIN = 300_000
+const LISTENS_WITHIN = 60_000
 const home = path.resolve(__dirname, `../../.cache/secantusdb-${VERSION}`)
 const pythonIn = (dir) =>
   path.join(dir, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
@@ -63,7 +65,8 @@ function testing() {
 /** Installs the server where it is missing, and resolves the Python that runs it. */
 async function install() {
   if (fs.existsSync(pythonIn(home))) return pythonIn(home)
-  const run = promisify(execFile)
+  const run = (command, args) =>
+    promisify(execFile)(command, args, { timeout: INSTALLED_WITHIN, killSignal: 'SIGKILL' })
   fs.mkdirSync(path.dirname(home), { recursive: true })
   // Beside its place and then moved there: test files run at once, and each may come here.
   const own = fs.mkdtempSync(`${home}-`)
@@ -133,9 +136,9 @@ async function startServer(...flags) {
       // It must not keep a test process alive whose tests have ended.
       child.unref()
       child.stdin.unref?.()
-      const { exitCode } = child
+      const end = Date.now() + LISTENS_WITHIN
       while (!(await listens(port))) {
-        if (child.exitCode !== exitCode || child.signalCode !== null) {
+        if (child.exitCode !== null || child.signalCode !== null || Date.now() > end) {
           const said = fs.readFileSync(path.join(folder, 'log'), 'utf8')
           throw new Error(`secantusdb did not start: ${said}`)
         }

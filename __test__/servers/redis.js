@@ -11,7 +11,9 @@ const { join } = require('node:path')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { promisify } = require('node:util')
 
-const run = promisify(execFile)
+// A server that is silent must not be waited for without an end.
+const run = (command, args) =>
+  promisify(execFile)(command, args, { timeout: 120_000, killSignal: 'SIGKILL' })
 
 // Another server of the kind, such as Valkey's.
 const SERVER = process.env.RUST_STORE_TEST_REDIS ?? 'redis-server'
@@ -219,12 +221,60 @@ async function startCluster(...args) {
   }
 }
 
+/**
+ * A server as the master that one sentinel names, by the port of what stands before it: `announce(port)`
+ * resolves that. The sentinel has more patience than a fault takes.
+ */
+async function startSentinelBefore(announce, ...args) {
+  const server = await startRedis(...args)
+  const sentinel = await startSentinel([
+    `sentinel monitor sessions 127.0.0.1 ${await announce(server.port)} 1`,
+    'sentinel down-after-milliseconds sessions 600000',
+  ])
+  return {
+    server,
+    url: `redis+sentinel://127.0.0.1:${sentinel.port}/sessions`,
+    end: () => endAll([server, sentinel]),
+  }
+}
+
+/**
+ * A cluster of so many masters without replicas, of which the first, `server`, tells clients the port of
+ * what stands before it: `announce(port)` resolves that. The nodes themselves talk past it.
+ */
+async function startMasters(count, announce, ...args) {
+  const nodes = []
+  const told = []
+  for (let node = 0; node < count; node++) {
+    const port = await freePort()
+    told.push(node === 0 ? await announce(port) : port)
+    const own = ['--cluster-enabled', 'yes', '--cluster-node-timeout', 2000]
+    nodes.push(await startRedisOn(port, ...own, '--cluster-announce-port', told[node], ...args))
+  }
+  const slots = Array.from({ length: 16_384 }, (_, slot) => slot)
+  const owner = (slot) => Math.floor((slot * count) / slots.length)
+  for (const [index, node] of nodes.entries()) {
+    await node.ask('CLUSTER', 'ADDSLOTS', ...slots.filter((slot) => owner(slot) === index))
+    if (index > 0) await node.ask('CLUSTER', 'MEET', '127.0.0.1', nodes[0].port)
+  }
+  for (const node of nodes) {
+    await until('the cluster', async () => {
+      const info = await node.ask('CLUSTER', 'INFO')
+      return info.includes('cluster_state:ok') && info.includes(`cluster_size:${count}`)
+    })
+  }
+  const url = `redis+cluster://${told.map((port) => `127.0.0.1:${port}`).join(',')}`
+  return { server: nodes[0], url, end: () => endAll(nodes) }
+}
+
 module.exports = {
   freePort,
   missing,
   startCluster,
+  startMasters,
   startRedis,
   startRedisOn,
+  startSentinelBefore,
   startSentinels,
   testing,
   until,

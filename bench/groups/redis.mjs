@@ -1,13 +1,11 @@
 // The Redis backend beside connect-redis, on one server that is started for it.
 // Says what is measured and what is expected of it; measures nothing itself.
-import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { createRequire } from 'node:module'
 import { interleave, median, pairedRatio, start } from '../processes.mjs'
 import { compareUnderExpress } from '../wrk.mjs'
+
+// It needs Node.js alone, and no package of the tests.
+const servers = createRequire(import.meta.url)('../../__test__/servers/redis.js')
 
 export const title = 'Redis backend, beside connect-redis on the same server'
 export const columns = [
@@ -65,56 +63,16 @@ export const sizes = {
 
 export const parts = { redisSpeed: speed, redisExpress: underExpress }
 
-/** Starts a server of its own on a free port; nothing where there is no redis-server. */
+/** Starts a server of its own, which writes nothing to the disk; nothing where there is none to start. */
 export async function prepare(_size, say) {
-  if (spawnSync('redis-server', ['--version'], { stdio: 'ignore' }).error) {
-    say('skipped: Redis, because redis-server is not installed (Debian: redis-server)', true)
+  const why = servers.missing()
+  if (why) {
+    say(`skipped: Redis, because ${why} (Debian: redis-server)`, true)
     return undefined
   }
-  const folder = mkdtempSync(join(tmpdir(), 'rust-session-store-bench-'))
-  const port = await freePort()
-  const args = [
-    '--port',
-    port,
-    '--bind',
-    '127.0.0.1',
-    '--dir',
-    folder,
-    '--save',
-    '',
-    '--appendonly',
-    'no',
-  ]
-  const server = spawn('redis-server', args.map(String), { stdio: 'ignore' })
-  process.env.BENCH_REDIS_URL = `redis://127.0.0.1:${port}`
-  await listening(port)
-  return () => {
-    server.kill('SIGKILL')
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-function freePort() {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
-  })
-}
-
-async function listening(port) {
-  for (let tries = 0; tries < 200; tries++) {
-    const ok = await new Promise((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () =>
-        resolve(false),
-      )
-      socket.unref()
-    })
-    if (ok) return
-    await sleep(25)
-  }
-  throw new Error('redis-server does not listen')
+  const server = await servers.startRedis('--appendonly', 'no')
+  process.env.BENCH_REDIS_URL = server.url
+  return () => server.end()
 }
 
 async function speed({ population, rounds, operations }, wanted, say) {

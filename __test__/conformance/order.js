@@ -1,0 +1,111 @@
+'use strict'
+// What one store is asked for takes effect in the order it was asked, acknowledged or not.
+
+const assert = require('node:assert/strict')
+const h = require('./harness.js')
+
+module.exports = (row) => {
+  const rule = h.rulesOf(row)
+
+  rule(
+    'order: a get that follows a set, a touch or a destroy sees it, acknowledged or not',
+    async ({ open, pair }) => {
+      const { ordered } = row.capabilities
+      const one = ordered !== 'process' && (await open())
+      const [store, other] = one ? [one, one] : await pair()
+      const saved = store.set('a', h.plain({ n: 1 }))
+      const [here, there] = await Promise.all([store.get('a'), other.get('a')])
+      assert.deepEqual([here.n, there.n], [1, 1])
+      await saved
+      const destroyed = store.destroy('a')
+      const gone = await Promise.all([store.get('a'), other.get('a')])
+      assert.deepEqual(gone, [undefined, undefined])
+      await destroyed
+      store.set('a', h.plain({ n: 2 }), undefined)
+      const removed = store.destroy('a')
+      store.set('b', h.plain({ n: 3 }), undefined)
+      if (ordered === 'sid') await Promise.all([removed, store.get('b')])
+      const all = await store.all()
+      assert.deepEqual(Object.keys(all), ['b'])
+      await removed
+    },
+  )
+
+  rule('order: saves of one object run in the order issued', async ({ open }) => {
+    const store = await open()
+    await h.seed(store, 'a', { n: 0 })
+    const session = await h.load(store, 'a')
+    const order = []
+    const all = []
+    for (let n = 1; n <= 20; n++) {
+      session.n = n
+      all.push(
+        new Promise((resolve, reject) =>
+          store.set('a', session, (error) => {
+            order.push(n)
+            if (error) reject(error)
+            else resolve()
+          }),
+        ),
+      )
+    }
+    await Promise.all(all)
+    assert.deepEqual(
+      order,
+      Array.from({ length: 20 }, (_, i) => i + 1),
+    )
+    assert.equal((await store.get('a')).n, 20)
+  })
+
+  /** A request that has read its session, which another one has changed meanwhile: its save has to be merged. */
+  async function overtaken({ open, again }) {
+    const store = await open()
+    const other = row.capabilities.shared ? await again(store) : store
+    await h.seed(store, 'a', { n: 1 })
+    const mine = await h.load(store, 'a')
+    const theirs = await h.load(other, 'a')
+    theirs.theirs = true
+    await other.set('a', theirs)
+    return { store, other, mine }
+  }
+
+  rule('order: a get that follows a save which has to be merged sees it', async (has) => {
+    const { store, other, mine } = await overtaken(has)
+    mine.mine = true
+    const expected = { n: 1, theirs: true, mine: true }
+    let isSaved = false
+    const saved = store.set('a', mine).then(() => {
+      isSaved = true
+    })
+    // Asked for in the turn of the save, and in later ones, for as long as it is under way.
+    const asked = []
+    const ask = () => {
+      asked.push(store.get('a'))
+      if (row.capabilities.ordered === 'process') asked.push(other.get('a'))
+    }
+    ask()
+    while (!isSaved) {
+      await h.turn()
+      ask()
+    }
+    await saved
+    ask()
+    for (const session of await Promise.all(asked)) assert.deepEqual(h.dataOf(session), expected)
+    assert.equal((await store.stats()).merges, 1)
+  })
+
+  rule('order: a save that follows one which has to be merged starts from it', async (has) => {
+    const { store, mine } = await overtaken(has)
+    mine.flash = 'saved'
+    const first = store.set('a', mine)
+    delete mine.flash
+    mine.n = 2
+    const second = store.set('a', mine)
+    // What the first has added is no change of somebody else's.
+    const expected = { n: 2, theirs: true }
+    // A read that is answered inside the call comes before a save that waits for another.
+    if (row.timing.get === 'later') assert.deepEqual(h.dataOf(await store.get('a')), expected)
+    await Promise.all([first, second])
+    assert.deepEqual(h.dataOf(await store.get('a')), expected)
+  })
+}
