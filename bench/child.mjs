@@ -4,13 +4,15 @@ import * as delay from './measure/delay.mjs'
 import { serve, usage } from './measure/http.mjs'
 import * as memory from './measure/memory.mjs'
 import * as ops from './measure/ops.mjs'
+import { resize } from './session.mjs'
 import { contenders } from './stores.mjs'
 
 const contender = contenders[process.argv[2]]
 let store
 
 const commands = {
-  async fill({ count }) {
+  async fill({ count, bytes }) {
+    if (bytes) resize(bytes)
     if (!contender) return ops.fillBare(count)
     store = await contender.open()
     await ops.fill(store, count)

@@ -14,8 +14,11 @@ class Returned {
   }
 }
 
+// Handed to the field by this rather than set afterwards, which would be a second write.
+let next
+
 class Stamped extends Returned {
-  #base
+  #base = next
 
   static read(object) {
     return #base in object ? object.#base : undefined
@@ -24,7 +27,13 @@ class Stamped extends Returned {
   static write(object, base) {
     if (#base in object) object.#base = base
     // What cannot take a field (a frozen object) goes without a base: its last write wins.
-    else if (Object.isExtensible(object)) new Stamped(object).#base = base
+    else if (Object.isExtensible(object)) Stamped.first(object, base)
+  }
+
+  static first(object, base) {
+    next = base
+    new Stamped(object)
+    next = undefined
   }
 }
 
@@ -32,18 +41,19 @@ class Stamped extends Returned {
  * What an object was read as.
  *
  * `place` and `sid`: under another sid, or in another store, the object is a new session.
- * `text`, `version`: of the record; version 0 never equals a record's.
+ * `text`, `version`, `spot`: of the record; version 0 never equals a record's.
  * `expires` (ms, or NaN), `originalMaxAge`: of its cookie, as handed out.
  * `cookie`: the cookie object as handed out, which `createSession` replaces and leaves alone.
  * `handed`: where `expires` is only as much as is known, the very value that was handed out: one of
  * the same time that the app has set is a touch.
  */
 class Base {
-  constructor(place, sid, text, version, cookie, expires, handed) {
+  constructor(place, sid, text, version, spot, cookie, expires, handed) {
     this.place = place
     this.sid = sid
     this.text = text
     this.version = version
+    this.spot = spot
     // As a number: a Date could be changed in place.
     this.expires = toMs(expires)
     const known = typeof cookie === 'object' && cookie !== null
@@ -61,6 +71,9 @@ class Base {
 /** Gives `session` a base. */
 const setBase = Stamped.write
 
+/** The same of an object that was just parsed: looking whether it has one would take longer. */
+const setFirstBase = Stamped.first
+
 /** The base of `session`, if it was read at this place under this sid. */
 function baseOf(session, place, sid) {
   const base = Stamped.read(session)
@@ -76,4 +89,4 @@ function moveBase(from, to) {
   Stamped.write(to, base)
 }
 
-module.exports = { Base, baseOf, moveBase, setBase }
+module.exports = { Base, baseOf, moveBase, setBase, setFirstBase }

@@ -23,7 +23,7 @@ function saveCookie(engine, key, session, base) {
       // What the others wrote is not in this object: its next save starts from its own text.
       if (from !== base && (status === DONE || status === MERGED)) {
         const { place, cookie } = baseOf(session, engine.place, key)
-        setBase(session, new Base(place, key, own, 0, cookie, cookie?.expires))
+        setBase(session, new Base(place, key, own, 0, 0, cookie, cookie?.expires))
       }
     })
   }

@@ -4,7 +4,7 @@
 
 const native = require('./native')
 const { RustStoreError, fromEngine } = require('./errors')
-const { Base, baseOf, setBase } = require('./base')
+const { Base, baseOf, setBase, setFirstBase } = require('./base')
 const { KEEP, frozen, isCookieChanged, shownExpiry, wanted } = require('./expiry')
 const { fromIso, toIso } = require('./iso')
 const { saveCookie } = require('./cookie')
@@ -24,6 +24,7 @@ const {
   NUMBER,
   PENDING,
   RULE,
+  SPOT,
   STATUS,
   VERSION,
 } = require('./numbers')
@@ -85,7 +86,7 @@ class Engine {
     }
     let session
     if (numbers[STATUS] === FAILED) this.corruptOr(key, fromEngine(text))
-    else session = this.revive(key, text, numbers[VERSION], numbers[NUMBER])
+    else session = this.revive(key, text, numbers[VERSION], numbers[NUMBER], numbers[SPOT])
     if (session === undefined) this.misses++
     else this.hits++
     return session
@@ -99,7 +100,7 @@ class Engine {
   }
 
   /** A session from its text, with a base; undefined and an event where the text is none. */
-  revive(sid, text, version, expires) {
+  revive(sid, text, version, expires, spot) {
     let session
     try {
       session = this.parse(text)
@@ -125,7 +126,10 @@ class Engine {
       if (expires < 0) cookie.expires = toIso(-expires)
       shown = Math.abs(expires)
     }
-    setBase(session, new Base(this.place, sid, text, version, cookie, shown, handed))
+    const base = new Base(this.place, sid, text, version, spot, cookie, shown, handed)
+    if (this.isJson) setFirstBase(session, base)
+    // A serializer may hand out what it has handed out before, or what is frozen.
+    else setBase(session, base)
     return session
   }
 
@@ -205,7 +209,7 @@ class Engine {
    * and leaves `session` with the base of its next save, in which `cookie` is as it is now.
    */
   write(key, session, text, from, cookie) {
-    const made = new Base(this.place, key, text, 0, cookie, cookie?.expires)
+    const made = new Base(this.place, key, text, 0, 0, cookie, cookie?.expires)
     numbers[BASE] = from === undefined ? -1 : from.version
     const news = native.set(this.handle, key, text, from === undefined ? '' : from.text)
     if (numbers[STATUS] === PENDING) {
@@ -221,7 +225,10 @@ class Engine {
     if (status !== DONE && status !== MERGED) return status
     // What was merged in is not in this object: its next save starts from its own text, of which no
     // record has the version.
-    if (status === DONE) made.version = numbers[VERSION]
+    if (status === DONE) {
+      made.version = numbers[VERSION]
+      made.spot = numbers[SPOT]
+    }
     setBase(session, made)
     if (news === undefined) return status
     const [conflicts, ...evicted] = news
@@ -250,6 +257,7 @@ class Engine {
     }
     if (rule === KEEP) return undefined
     numbers[BASE] = base === undefined ? -1 : base.version
+    numbers[SPOT] = base === undefined ? 0 : base.spot
     const answer = native.touch(this.handle, key, base === undefined ? '' : base.text)
     return this.nothing(answer)
   }
@@ -272,7 +280,7 @@ class Engine {
       const next = numbers[NUMBER]
       const sessions = []
       for (let i = 0; i < flat.length; i += 4) {
-        const session = this.revive(flat[i], flat[i + 1], flat[i + 2], flat[i + 3])
+        const session = this.revive(flat[i], flat[i + 1], flat[i + 2], flat[i + 3], 0)
         if (session !== undefined) sessions.push([flat[i], session])
       }
       return { sessions, next }

@@ -3,7 +3,7 @@
 'use strict'
 
 module.exports = {
-  numbers: new Float64Array(10 + 64 * 4),
+  numbers: new Float64Array(11 + 64 * 4),
   // What the engine leaves.
   STATUS: 0,
   VERSION: 1,
@@ -16,9 +16,11 @@ module.exports = {
   EXTRA: 7,
   // The number that an operation is answered under if it waits.
   ID: 8,
+  // Where the record is, as the backend knows it: told of what was read or written, and of a touch's base.
+  SPOT: 10,
   // How many answers are in the list, where it begins, and how many numbers each of them has.
   ANSWERS: 9,
-  LIST: 10,
+  LIST: 11,
   LISTED: 4,
   // What STATUS says.
   FAILED: -1,

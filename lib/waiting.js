@@ -8,17 +8,7 @@ const { performance } = require('node:perf_hooks')
 const { clearTimeout, setImmediate, setTimeout } = require('node:timers')
 const native = require('./native')
 const { RustStoreError, fromEngine } = require('./errors')
-const {
-  ANSWERS,
-  EXTRA,
-  ID,
-  LIST,
-  LISTED,
-  NUMBER,
-  STATUS,
-  VERSION,
-  numbers,
-} = require('./numbers')
+const { ANSWERS, EXTRA, ID, LIST, LISTED, NUMBER, STATUS, VERSION, numbers } = require('./numbers')
 const { carry, newBuffer } = require('./sockets')
 
 // Operations after which a turn that goes on and on is sent as far as it has come.

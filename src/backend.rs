@@ -74,6 +74,8 @@ impl<T> From<T> for Answer<T> {
 pub struct Written {
     /// The new record's version.
     pub version: Version,
+    /// As [`Record::spot`].
+    pub spot: u64,
     /// Sids of the sessions that had to leave for it (bounded backends only).
     pub evicted: Vec<Box<[u8]>>,
 }
@@ -214,6 +216,13 @@ pub trait Backend: Send + Sync {
 
     /// Moves the expiry of a record where [`Touch::moves`] says so. No such record is fine.
     fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<Touched>;
+
+    /// As [`Backend::touch`], of the record of which `spot` and `seen` were told, without its sid, which
+    /// takes longer to read and to look up than the rest of it. False, and nothing is done, where
+    /// another record is there by now, or none.
+    fn touch_at(&self, _spot: u64, _seen: Version, _touch: Touch, _now: Millis) -> bool {
+        false
+    }
 
     /// Removes a record; none there is fine.
     fn remove(&self, sid: &[u8]) -> Answer<()>;

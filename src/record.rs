@@ -31,6 +31,8 @@ pub struct Record {
     pub moved: bool,
     /// What the backend compares by.
     pub version: Version,
+    /// Where the backend has it; 0 where it does not say. See [`crate::backend::Backend::touch_at`].
+    pub spot: u64,
 }
 
 /// What a save wants written.

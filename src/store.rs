@@ -290,6 +290,19 @@ impl Store {
         self.backend.touch(sid, Touch { seen: None, ..touch }, now).await.map(drop)
     }
 
+    /// As [`Store::touch`] to a time ahead, of what was read at a spot. See [`Backend::touch_at`].
+    pub fn touch_at(
+        &self,
+        spot: u64,
+        seen: Version,
+        expires: Millis,
+        rule: ExpiryRule,
+        now: Millis,
+    ) -> bool {
+        let touch = Touch { expires, rule, slack: self.options.touch_after_ms, seen: Some(seen) };
+        self.backend.touch_at(spot, seen, touch, now)
+    }
+
     /// As [`Store::touch`], for a backend that answers a touch later, and so compares none.
     pub fn touch_whatever(
         &self,

@@ -51,17 +51,23 @@ export const sizes = {
     population: 10_000,
     rounds: 9,
     operations: { 1: 2_000, 16: 10_000, 64: 20_000, 256: 40_000 },
+    sizes: { population: 1_000, rounds: 5, operations: 400, bytes: 100e6 },
     express: { sessions: 10_000, warmUps: 1, pairs: 10, seconds: 3 },
   },
   quick: {
     population: 1_000,
     rounds: 1,
     operations: { 1: 200, 16: 500, 64: 1_000, 256: 1_000 },
+    sizes: { population: 300, rounds: 1, operations: 50, bytes: 5e6 },
     express: { sessions: 1_000, warmUps: 0, pairs: 1, seconds: 1 },
   },
 }
 
-export const parts = { redisSpeed: speed, redisExpress: underExpress }
+/** How the cost grows with the size of a session. */
+const SIZES = [100, 1_000, 10_000, 100_000]
+const SIZED = ['get', 'setNew']
+
+export const parts = { redisSpeed: speed, redisSizes: bySize, redisExpress: underExpress }
 
 /** Starts a server of its own, which writes nothing to the disk; nothing where there is none to start. */
 export async function prepare(_size, say) {
@@ -75,6 +81,9 @@ export async function prepare(_size, say) {
   return () => server.end()
 }
 
+/** A few times as many as are in flight, and no more: an app has no more sessions at once either. */
+const batchOf = (concurrency) => Math.max(192, concurrency * 4)
+
 async function speed({ population, rounds, operations }, wanted, say) {
   const plan = SPEED.filter(({ row }) => wanted(row))
   if (!plan.length) return []
@@ -87,8 +96,7 @@ async function speed({ population, rounds, operations }, wanted, say) {
     for (const { row, concurrency, against = {}, main } of plan) {
       say(`${row}, ${concurrency} in flight`)
       const count = operations[concurrency]
-      // Many times as many as are in flight, so that filling and emptying the pipe is little of it.
-      const batch = Math.min(count, concurrency * 16)
+      const batch = batchOf(concurrency)
       const args = { row, count, population, concurrency, batch }
       const measured = await interleave(children, names, rounds, args)
       results.push(...resultsOf({ row, concurrency, against, main, population }, measured))
@@ -126,6 +134,34 @@ function resultsOf({ row, concurrency, against, main, population }, measured) {
     const value = 1 / ratio('redis5', 'active')
     const bound = { most: main, beside: `the time of ${OTHER.redis5}`, value }
     results.push(result('active', `main thread: ${TITLES[row]}`, bound))
+  }
+  return results
+}
+
+async function bySize({ sizes }, wanted, say) {
+  const results = []
+  const names = [OURS, ...PEERS]
+  for (const bytes of wanted('redisSizes') ? SIZES : []) {
+    say(`sessions of ${bytes} bytes`)
+    const children = new Map(names.map((name) => [name, start(name)]))
+    try {
+      for (const name of names) {
+        await children.get(name).ask('fill', { count: sizes.population, bytes })
+      }
+      for (const concurrency of [1, 64]) {
+        const count = Math.min(sizes.operations * concurrency, sizes.bytes / bytes)
+        for (const row of SIZED) {
+          const { population, rounds } = sizes
+          const args = { row, count, population, concurrency, batch: batchOf(concurrency) }
+          const measured = await interleave(children, names, rounds, args)
+          const [result] = resultsOf({ row, concurrency, against: {}, population }, measured)
+          const size = bytes < 1000 ? `${bytes} B` : `${bytes / 1000} kB`
+          results.push({ ...result, id: 'redisSizes', title: `${size}: ${result.title}` })
+        }
+      }
+    } finally {
+      for (const child of children.values()) child.stop()
+    }
   }
   return results
 }

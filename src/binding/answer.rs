@@ -36,9 +36,12 @@ pub const EXTRA: usize = 7;
 pub const ID: usize = 8;
 /// How many answers are in the list that begins at [`LIST`].
 pub const ANSWERS: usize = 9;
+/// Where the record is that was read or written, as the backend knows it; 0 where it does not say. In:
+/// of a touch, what was told with its base.
+pub const SPOT: usize = 10;
 /// Of each answer: which operation it is of, and what it has left as [`STATUS`], [`VERSION`] and
 /// [`NUMBER`].
-const LIST: usize = 10;
+const LIST: usize = 11;
 const LISTED: usize = 4;
 /// Answers that the list has room for.
 pub const MOST_ANSWERS: usize = 64;
@@ -98,6 +101,7 @@ pub fn tell(env: Env, handle: Handle<'_>, result: crate::error::Result<Outcome>)
         Ok(Outcome::Done | Outcome::Session(None)) => Ok(undefined()),
         Ok(Outcome::Session(Some(record))) => {
             handle.set(VERSION, record.version as f64);
+            handle.set(SPOT, record.spot as f64);
             handle.set(NUMBER, told_expiry(&record));
             text::to_js(env.raw(), &record.payload).map(Raw)
         }
@@ -145,6 +149,7 @@ fn tell_saved(env: Env, handle: Handle<'_>, saved: Saved) -> Result<Raw> {
     };
     handle.set(STATUS, status);
     handle.set(VERSION, written.version as f64);
+    handle.set(SPOT, written.spot as f64);
     if conflicts.is_empty() && written.evicted.is_empty() {
         return Ok(undefined());
     }

@@ -19,7 +19,7 @@ use napi_derive::napi;
 use super::{
     answer::{
         ANSWERS, BASE, COOKIE_ONLY, EXPIRES, EXTRA, MOST_ANSWERS, MOVED, NOW, Outcome, RULE, Raw,
-        list, tell, undefined,
+        SPOT, list, tell, undefined,
     },
     handle::Handle,
     millis,
@@ -130,7 +130,7 @@ fn set(env: Env, handle: Handle<'_>, [sid, payload, base_text]: [Text; 3]) -> Re
     })
 }
 
-/// Moves the expiry of a session. In: `NOW`, `EXPIRES`, `RULE`, `BASE`.
+/// Moves the expiry of a session. In: `NOW`, `EXPIRES`, `RULE`, `BASE`, `SPOT`.
 fn touch(env: Env, handle: Handle<'_>, [sid, base_text, _]: [Text; 3]) -> Result<Raw> {
     let (expires, now, rule) = (millis(handle, EXPIRES), millis(handle, NOW), rule(handle));
     let version = version(handle);
@@ -138,7 +138,13 @@ fn touch(env: Env, handle: Handle<'_>, [sid, base_text, _]: [Text; 3]) -> Result
     if handle.inside().touch && expires > now {
         let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
         let base = version.map(|version| Base { version, text: &text, cookie_only: false });
+        let spot = handle.number(SPOT) as u64;
         return inside(env, handle, "touch", |store| {
+            if let Some(version) = version
+                && store.touch_at(spot, version, expires, rule, now)
+            {
+                return Ok(Outcome::Done);
+            }
             settle(store.touch(&sid.lend()?, expires, rule, base, now)).map(|()| Outcome::Done)
         });
     }

@@ -187,7 +187,7 @@ impl Head {
 
     pub fn record(&self, payload: bytes::Bytes) -> Record {
         let Head { expires, moved, version, .. } = *self;
-        Record { payload, expires, moved, version }
+        Record { payload, expires, moved, version, spot: 0 }
     }
 }
 

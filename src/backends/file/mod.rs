@@ -221,7 +221,7 @@ impl Backend for File {
         let foretold = Some(save.put());
         let asked = self.shared.pending.lock().save(key, save, Change::Put, foretold);
         self.written(asked, |outcome| match outcome {
-            Outcome::Written(version) => Written { version, evicted: Vec::new() },
+            Outcome::Written(version) => Written { version, ..Written::default() },
             _ => Written::default(),
         })
     }
@@ -251,7 +251,7 @@ impl Backend for File {
         drop(asking);
         self.written(asked, |outcome| match outcome {
             Outcome::Written(version) => {
-                Replaced::Written(Written { version, evicted: Vec::new() })
+                Replaced::Written(Written { version, ..Written::default() })
             }
             Outcome::Changed(record) => Replaced::Changed(record),
             _ => Replaced::Gone,

@@ -144,8 +144,9 @@ impl Cell {
     }
 
     /// The record as the engine reads it. Shares this allocation.
-    pub fn record(&self) -> Record {
+    pub fn record(&self, spot: u64) -> Record {
         Record {
+            spot,
             payload: Bytes::from_owner(Payload(self.clone())),
             expires: self.expires(),
             moved: self.header().moved.load(Relaxed),

@@ -12,7 +12,7 @@ use std::sync::{
 };
 
 use hashbrown::DefaultHashBuilder;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLockReadGuard};
 
 use self::{
     bounds::Bounds,
@@ -23,7 +23,7 @@ use self::{
 };
 use crate::{
     backend::{Answer, Backend, Count, Gauges, Inside, Page, Replaced, Touched, Written},
-    record::{Draft, Millis, Record, Seen, Touch},
+    record::{Draft, Millis, Record, Seen, Touch, Version},
 };
 
 mod bounds;
@@ -88,21 +88,30 @@ impl Memory {
         self.shards.get_or_init(Box::default)
     }
 
-    /// Puts a record into its locked shard and keeps the books.
-    fn store(&self, shard: &mut Shard, hash: u64, cell: Cell) -> Option<Cell> {
+    /// Puts a record into its locked shard, in place of the one in `slot`, and keeps the books. Returns
+    /// its slot and what was there.
+    fn store(
+        &self,
+        shard: &mut Shard,
+        hash: u64,
+        slot: Option<u32>,
+        cell: Cell,
+    ) -> (u32, Option<Cell>) {
         let (bytes, due) = (cell.bytes(), cell.due());
-        let old = shard.put(hash, cell, &|sid| self.hash(sid));
         self.bytes.fetch_add(bytes, Relaxed);
-        match &old {
-            Some(old) => {
-                self.bytes.fetch_sub(old.bytes(), Relaxed);
+        let stored = match slot {
+            Some(slot) => {
+                let old = shard.replace(slot, cell);
+                self.bytes.fetch_sub(old.as_ref().map_or(0, Cell::bytes), Relaxed);
+                (slot, old)
             }
             None => {
                 self.count.fetch_add(1, Relaxed);
+                (shard.insert(hash, cell, &|sid| self.hash(sid)), None)
             }
-        }
-        self.shards().lower_first_due(hash, due);
-        old
+        };
+        self.shards().lower_first_due(Shards::index(hash), due);
+        stored
     }
 
     fn forget(&self, cell: &Cell) {
@@ -110,10 +119,55 @@ impl Memory {
         self.bytes.fetch_sub(cell.bytes(), Relaxed);
     }
 
+    /// Moves the expiry of a record in a shard that is locked.
+    fn move_expiry(
+        &self,
+        index: usize,
+        shard: RwLockReadGuard<'_, Shard>,
+        slot: u32,
+        touch: &Touch,
+    ) {
+        let cell = shard.cell(slot);
+        if !cell.touch(touch) {
+            return;
+        }
+        let due = due_second(touch.expires);
+        let is_earlier = due < cell.due();
+        drop(shard);
+        if is_earlier {
+            let mut shard = self.shards().lock(index).write();
+            shard.due_earlier(slot);
+            self.shards().lower_first_due(index, due);
+        }
+    }
+
+    /// What there is to tell of a record that was written.
+    fn written(
+        &self,
+        version: Version,
+        hash: u64,
+        slot: u32,
+        is_new: bool,
+        now: Millis,
+    ) -> Written {
+        let spot = spot(Shards::index(hash), slot);
+        Written { version, spot, evicted: self.make_room(hash, is_new, now) }
+    }
+
     fn next_cell(&self, sid: &[u8], draft: &Draft<'_>, expires: Millis, moved: bool) -> Cell {
         let version = self.versions.fetch_add(1, Relaxed);
         Cell::new(sid, draft.payload, version, expires, moved)
     }
+}
+
+/// What [`Backend::touch_at`] goes by: a shard and a slot in it; never 0.
+fn spot(index: usize, slot: u32) -> u64 {
+    (index as u64 + 1) << 32 | u64::from(slot)
+}
+
+fn place(spot: u64) -> Option<(usize, u32)> {
+    let index = ((spot >> 32) as usize).checked_sub(1)?;
+    (index < SHARDS).then_some((index, spot as u32))
 }
 
 /// Frees records; many of them on a thread of their own, which nobody waits for.
@@ -152,13 +206,15 @@ impl Backend for Memory {
         self.named.store(now, Relaxed);
         let hash = self.hash(sid);
         let shard = self.shards().read(hash);
-        let Some(cell) = shard.find_payload(hash, sid).filter(|cell| cell.is_live(now)) else {
+        let Some(slot) = shard.slot_and_payload(hash, sid) else { return None.into() };
+        let cell = shard.cell(slot);
+        if !cell.is_live(now) {
             return None.into();
-        };
+        }
         if self.is_bounded() {
             cell.hit();
         }
-        Some(cell.record()).into()
+        Some(cell.record(spot(Shards::index(hash), slot))).into()
     }
 
     fn put(&self, sid: &[u8], draft: Draft<'_>, now: Millis) -> Answer<Written> {
@@ -169,8 +225,12 @@ impl Backend for Memory {
         let hash = self.hash(sid);
         let cell = self.next_cell(sid, &draft, draft.expires, draft.moved);
         let version = cell.version();
-        let old = self.store(&mut self.shards().write(hash), hash, cell);
-        Written { version, evicted: self.make_room(hash, old.is_none(), now) }.into()
+        let mut shard = self.shards().write(hash);
+        let found = shard.slot(hash, sid);
+        let (slot, old) = self.store(&mut shard, hash, found, cell);
+        drop(shard);
+        drop(old);
+        self.written(version, hash, slot, found.is_none(), now).into()
     }
 
     fn replace(
@@ -186,43 +246,51 @@ impl Backend for Memory {
         }
         let hash = self.hash(sid);
         let mut shard = self.shards().write(hash);
-        let Some(found) = shard.find(hash, sid).filter(|cell| cell.is_live(now)) else {
+        let Some(slot) = shard.slot(hash, sid) else { return Replaced::Gone.into() };
+        let found = shard.cell(slot);
+        if !found.is_live(now) {
             return Replaced::Gone.into();
-        };
+        }
         if seen.is_some_and(|seen| seen.version != found.version()) {
-            return Replaced::Changed(found.record()).into();
+            return Replaced::Changed(found.record(spot(Shards::index(hash), slot))).into();
         }
         let (expires, moved) = draft.settle(found.expires());
         let cell = self.next_cell(sid, &draft, expires, moved);
         let version = cell.version();
-        let old = self.store(&mut shard, hash, cell);
+        let (slot, old) = self.store(&mut shard, hash, Some(slot), cell);
         drop(shard);
         drop(old);
-        Replaced::Written(Written { version, evicted: self.make_room(hash, false, now) }).into()
+        Replaced::Written(self.written(version, hash, slot, false, now)).into()
     }
 
     fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<Touched> {
         self.named.store(now, Relaxed);
         let hash = self.hash(sid);
         let shard = self.shards().read(hash);
-        let Some(cell) = shard.find(hash, sid).filter(|cell| cell.is_live(now)) else {
+        let Some(slot) = shard.slot(hash, sid) else { return Touched::Done.into() };
+        let cell = shard.cell(slot);
+        if !cell.is_live(now) {
             return Touched::Done.into();
-        };
+        }
+        let index = Shards::index(hash);
         if touch.seen.is_some_and(|seen| seen != cell.version()) {
-            return Touched::Changed(cell.record()).into();
+            return Touched::Changed(cell.record(spot(index, slot))).into();
         }
-        if !cell.touch(&touch) {
-            return Touched::Done.into();
-        }
-        let due = due_second(touch.expires);
-        let is_earlier = due < cell.due();
-        drop(shard);
-        if is_earlier {
-            let mut shard = self.shards().write(hash);
-            shard.reindex(hash, sid);
-            self.shards().lower_first_due(hash, due);
-        }
+        self.move_expiry(index, shard, slot, &touch);
         Touched::Done.into()
+    }
+
+    fn touch_at(&self, spot: u64, seen: Version, touch: Touch, now: Millis) -> bool {
+        self.named.store(now, Relaxed);
+        let Some((index, slot)) = place(spot) else { return false };
+        let shard = self.shards().lock(index).read();
+        // No two records of a table ever have the same version.
+        let is_it = |cell: &&Cell| cell.version() == seen && cell.is_live(now);
+        if shard.cell_at(slot).filter(is_it).is_none() {
+            return false;
+        }
+        self.move_expiry(index, shard, slot, &touch);
+        true
     }
 
     fn remove(&self, sid: &[u8]) -> Answer<()> {
@@ -243,7 +311,7 @@ impl Backend for Memory {
         let mut page = Page::default();
         while index < SHARDS && budget > 0 {
             let (cells, next) = self.shards().lock(index).read().walk(slot, &mut budget, now);
-            page.records.extend(cells.iter().map(|cell| (cell.sid().into(), cell.record())));
+            page.records.extend(cells.iter().map(|cell| (cell.sid().into(), cell.record(0))));
             (index, slot) = next.map_or((index + 1, 0), |slot| (index, slot));
         }
         page.next = (index < SHARDS).then_some((index as u64) << 32 | u64::from(slot));

@@ -45,27 +45,29 @@ impl Shard {
         self.bytes
     }
 
-    fn cell(&self, slot: u32) -> &Cell {
+    /// The record in a slot of which [`Shard::slot`] has told.
+    pub fn cell(&self, slot: u32) -> &Cell {
         cell_in(&self.slots, slot)
     }
 
-    fn slot(&self, hash: u64, sid: &[u8]) -> Option<u32> {
+    /// The record in a slot, if there is one.
+    pub fn cell_at(&self, slot: u32) -> Option<&Cell> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    /// The slot of a sid.
+    pub fn slot(&self, hash: u64, sid: &[u8]) -> Option<u32> {
         self.table.find(hash, |slot| self.cell(*slot).sid() == sid).copied()
     }
 
-    /// The record of a sid, expired or not.
-    pub fn find(&self, hash: u64, sid: &[u8]) -> Option<&Cell> {
-        self.slot(hash, sid).map(|slot| self.cell(slot))
-    }
-
-    /// As [`Shard::find`], for a record whose payload is read next.
-    pub fn find_payload(&self, hash: u64, sid: &[u8]) -> Option<&Cell> {
+    /// As [`Shard::slot`], for a record whose payload is read next.
+    pub fn slot_and_payload(&self, hash: u64, sid: &[u8]) -> Option<u32> {
         let is_it = |slot: &u32| {
             let cell = self.cell(*slot);
             cell.fetch();
             cell.sid() == sid
         };
-        self.table.find(hash, is_it).map(|slot| self.cell(*slot))
+        self.table.find(hash, is_it).copied()
     }
 
     /// The record whose sid has this hash.
@@ -75,17 +77,20 @@ impl Shard {
             .map(|slot| self.cell(*slot))
     }
 
-    /// Puts a record in place of the one its sid has, which is returned.
-    pub fn put(&mut self, hash: u64, cell: Cell, hasher: Hasher<'_>) -> Option<Cell> {
+    /// Puts a record in place of the one that is in a slot, which is returned.
+    pub fn replace(&mut self, slot: u32, cell: Cell) -> Option<Cell> {
         self.bytes += cell.bytes();
-        if let Some(slot) = self.slot(hash, cell.sid()) {
-            cell.set_hits(self.cell(slot).hits());
-            cell.set_due(self.cell(slot).due());
-            let old = self.slots[slot as usize].replace(cell)?;
-            self.bytes -= old.bytes();
-            self.due_earlier(slot);
-            return Some(old);
-        }
+        cell.set_hits(self.cell(slot).hits());
+        cell.set_due(self.cell(slot).due());
+        let old = self.slots[slot as usize].replace(cell)?;
+        self.bytes -= old.bytes();
+        self.due_earlier(slot);
+        Some(old)
+    }
+
+    /// Puts a record of a sid that has none. Returns its slot.
+    pub fn insert(&mut self, hash: u64, cell: Cell, hasher: Hasher<'_>) -> u32 {
+        self.bytes += cell.bytes();
         let due = cell.due();
         let slot = match self.free.pop() {
             Some(Reverse(slot)) if (slot as usize) < self.slots.len() => {
@@ -101,7 +106,7 @@ impl Shard {
         self.due.insert((due, slot));
         let slots = &self.slots;
         self.table.insert_unique(hash, slot, |slot| hash_of(slots, *slot, hasher));
-        None
+        slot
     }
 
     pub fn remove(&mut self, hash: u64, sid: &[u8], hasher: Hasher<'_>) -> Option<Cell> {
@@ -142,15 +147,9 @@ impl Shard {
         }
     }
 
-    /// After a touch that moved a record to before the second its index entry stands at.
-    pub fn reindex(&mut self, hash: u64, sid: &[u8]) {
-        if let Some(slot) = self.slot(hash, sid) {
-            self.due_earlier(slot);
-        }
-    }
-
-    fn due_earlier(&mut self, slot: u32) {
-        let cell = self.cell(slot).clone();
+    /// After a record was moved, maybe to before the second its index entry stands at.
+    pub fn due_earlier(&mut self, slot: u32) {
+        let Some(cell) = self.cell_at(slot).cloned() else { return };
         let due = due_second(cell.expires());
         if due < cell.due() {
             self.due.remove(&(cell.due(), slot));
@@ -268,7 +267,7 @@ mod tests {
 
     fn put(shard: &mut Shard, sid: &str, expires: Millis) {
         let cell = Cell::new(sid.as_bytes(), b"{}", 1, expires, false);
-        shard.put(hash(sid.as_bytes()), cell, &hash);
+        shard.insert(hash(sid.as_bytes()), cell, &hash);
     }
 
     fn remove(shard: &mut Shard, sid: &str) {

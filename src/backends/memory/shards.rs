@@ -51,8 +51,8 @@ impl Shards {
     }
 
     /// A record was added or moved. Under the shard's write lock.
-    pub fn lower_first_due(&self, hash: u64, due: u32) {
-        let first = &self.first_due[Self::index(hash)];
+    pub fn lower_first_due(&self, index: usize, due: u32) {
+        let first = &self.first_due[index];
         if due < first.load(Relaxed) {
             first.store(due, Relaxed);
         }

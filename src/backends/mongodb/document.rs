@@ -54,7 +54,7 @@ pub fn read(document: &RawDocument, now: Millis) -> Result<Found> {
     };
     // What the text says of the expiry is not known here, so the real one is always told. A record
     // that never ends has none to tell.
-    let record = Record { payload, expires, moved: expires < NEVER, version: 0 };
+    let record = Record { payload, expires, moved: expires < NEVER, version: 0, spot: 0 };
     Ok(Found { record: Some(record), raw })
 }
 

@@ -26,13 +26,13 @@ pub fn text(value: Value) -> Result<Option<Bytes>, Failure> {
 
 /// A record as one command reads it: when it ends stays with the server.
 pub fn untold(payload: Bytes) -> Record {
-    Record { payload, expires: UNTOLD, moved: false, version: 0 }
+    Record { payload, expires: UNTOLD, moved: false, version: 0, spot: 0 }
 }
 
 /// A record with the `PTTL` that was read with it, in ms from `now`.
 pub fn told(payload: Bytes, left: i64, now: Millis) -> Record {
     let expires = u64::try_from(left).map_or(NEVER, |left| now.saturating_add(left).min(NEVER));
-    Record { payload, expires, moved: true, version: 0 }
+    Record { payload, expires, moved: true, version: 0, spot: 0 }
 }
 
 /// What the script of `replace` answers.
