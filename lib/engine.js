@@ -66,8 +66,10 @@ class Engine {
   /** The session of a sid, or undefined. */
   get(sid) {
     const key = toKey(sid)
-    if (this.waiting !== undefined && !this.inside.get && this.waiting.isBusy(key)) {
-      return this.waiting.behind(key, () => this.read(key))
+    if (this.waiting?.isBusy(key)) {
+      if (!this.inside.get) return this.waiting.behind(key, () => this.read(key))
+      // The backend does not know of it yet.
+      if (this.waiting.endsGone(key)) return this.found(key, undefined)
     }
     return this.read(key)
   }
@@ -264,8 +266,10 @@ class Engine {
 
   destroy(sid) {
     const key = toKey(sid)
-    if (this.isBehind(key)) return this.waiting.behind(key, () => this.remove(key))
-    return this.remove(key)
+    if (!this.isBehind(key)) return this.remove(key)
+    const pending = this.waiting.behind(key, () => this.remove(key))
+    pending.removes = true
+    return pending
   }
 
   remove(key) {

@@ -12,7 +12,7 @@ const { ANSWERS, EXTRA, ID, LIST, LISTED, NUMBER, STATUS, VERSION, numbers } = r
 const { carry, newBuffer } = require('./sockets')
 
 // Operations after which a turn that goes on and on is sent as far as it has come.
-const MANY = 64
+const MANY = 32
 
 // Sids after which the Map of them is made anew: see `places`.
 const FRESH = 512
@@ -58,6 +58,8 @@ class Pending extends AsyncResource {
     this.session = undefined
     // The sid that it waits for itself.
     this.behind = undefined
+    // Whether it removes the session.
+    this.removes = false
     // The turn it began in and the end of its time, by performance.now().
     this.since = since
     this.deadline = since + timeout
@@ -118,6 +120,11 @@ class Waiting {
   /** Whether operations on this sid do wait. */
   isHeld(key) {
     return this.#queueOf(key)?.length > 0
+  }
+
+  /** Whether the last of those that wait removes the session. */
+  endsGone(key) {
+    return this.#queueOf(key)?.at(-1)?.removes === true
   }
 
   /** Whether a save of this object is under way. */
@@ -189,9 +196,9 @@ class Waiting {
       const length = native.output(this.#handle, this.#room)
       if (length === 0) return
       const socket = this.#sockets.get(numbers[EXTRA])
-      socket?.write(this.#room.subarray(0, length))
+      socket.write(this.#room.subarray(0, length))
       // It is mostly written by now. Else the socket needs it longer.
-      if (socket?.writableLength > 0) this.#room = newBuffer()
+      if (socket.writableLength > 0) this.#room = newBuffer()
     }
   }
 
@@ -242,19 +249,18 @@ class Waiting {
 
   #hear() {
     const events = this.#handle === undefined ? undefined : native.events(this.#handle)
-    if (events !== undefined) {
-      for (const [name, detail] of JSON.parse(events)) {
-        if (name === 'socket') this.#carry(...detail)
-        else this.#onEvents(name, name === 'down' ? fromEngine(detail) : detail)
-      }
+    if (events === undefined) return
+    for (const [name, detail] of JSON.parse(events)) {
+      if (name === 'socket') this.#carry(...detail)
+      else this.#onEvents(name, name === 'down' ? fromEngine(detail) : detail)
     }
+    // What has waited for a socket: only now that all of them are known.
+    this.#flush()
   }
 
   #carry(id, fd) {
     this.#room ??= newBuffer()
     this.#sockets.set(id, carry(id, fd, this.self))
-    // What waited for it.
-    this.#flush()
   }
 
   /** Goes on with an operation: to its end, or until it waits again. */

@@ -108,4 +108,15 @@ module.exports = (row) => {
     await Promise.all([first, second])
     assert.deepEqual(h.dataOf(await store.get('a')), expected)
   })
+
+  rule('order: a get that follows a destroy which has to wait finds nothing', async ({ open }) => {
+    const store = await open()
+    const mine = h.plain({ n: 1 })
+    const saved = [store.set('a', mine)]
+    mine.n = 2
+    saved.push(store.set('a', mine), store.destroy('a'))
+    assert.equal(await store.get('a'), undefined)
+    await Promise.all(saved)
+    assert.equal(await store.get('a'), undefined)
+  })
 }
