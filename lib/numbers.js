@@ -29,6 +29,9 @@ module.exports = {
   GONE: 2,
   CHANGED: 4,
   PENDING: 5,
+  // What EXTRA says is to be done when there is no answer, added up.
+  FLUSH: 1,
+  HEAR: 2,
   // What EXTRA says of a save, added up.
   MOVED: 1,
   COOKIE_ONLY: 2,

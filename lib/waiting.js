@@ -8,7 +8,19 @@ const { performance } = require('node:perf_hooks')
 const { clearTimeout, setImmediate, setTimeout } = require('node:timers')
 const native = require('./native')
 const { RustStoreError, fromEngine } = require('./errors')
-const { ANSWERS, EXTRA, ID, LIST, LISTED, NUMBER, STATUS, VERSION, numbers } = require('./numbers')
+const {
+  ANSWERS,
+  EXTRA,
+  FLUSH,
+  HEAR,
+  ID,
+  LIST,
+  LISTED,
+  NUMBER,
+  STATUS,
+  VERSION,
+  numbers,
+} = require('./numbers')
 const { carry, newBuffer } = require('./sockets')
 
 // Operations after which a turn that goes on and on is sent as far as it has come.
@@ -192,7 +204,7 @@ class Waiting {
     this.#turn = 0
     if (this.#handle === undefined) return
     native.flush(this.#handle)
-    while (this.#sockets.size > 0) {
+    for (let more = numbers[EXTRA]; more; more = numbers[NUMBER]) {
       const length = native.output(this.#handle, this.#room)
       if (length === 0) return
       const socket = this.#sockets.get(numbers[EXTRA])
@@ -222,19 +234,23 @@ class Waiting {
     if (this.#handle === undefined) return
     this.#isDraining = true
     this.#now = performance.now()
+    let todo = 0
     try {
       while (this.#handle !== undefined) {
         const value = native.next(this.#handle)
         const count = numbers[ANSWERS]
-        if (count === 0) break
+        if (count === 0) {
+          todo = numbers[EXTRA]
+          break
+        }
         for (let i = 1; i < count; i++) this.#take(i - 1, undefined)
         this.#take(count - 1, value)
       }
     } finally {
       this.#isDraining = false
     }
-    this.#flush()
-    this.#hear()
+    if (this.#turn > 0 || todo & FLUSH) this.#flush()
+    if (todo & HEAR) this.#hear()
   }
 
   /** Takes an answer from the list. */

@@ -23,6 +23,9 @@ pub trait Transport: Send + Sync {
 
 /// Who is spoken with over a connection. Called on one thread.
 pub trait Protocol: Send + Sync {
+    /// Whether there is something to write.
+    fn has_output(&self) -> bool;
+
     /// Hands over what is to be written next, as far as there is room, and says how many bytes that is.
     fn output(&self, room: &mut [u8]) -> usize;
 

@@ -52,6 +52,11 @@ pub const MOVED: u32 = 1;
 /// Only the cookie differs from the base.
 pub const COOKIE_ONLY: u32 = 2;
 
+/// There is something to be sent.
+pub const FLUSH: u32 = 1;
+/// There are events.
+pub const HEAR: u32 = 2;
+
 // What STATUS says; lib/numbers.js has the same.
 const FAILED: f64 = -1.0;
 pub const DONE: f64 = 0.0;

@@ -18,8 +18,8 @@ use napi_derive::napi;
 
 use super::{
     answer::{
-        ANSWERS, BASE, COOKIE_ONLY, EXPIRES, EXTRA, MOST_ANSWERS, MOVED, NOW, Outcome, RULE, Raw,
-        SPOT, list, tell, undefined,
+        ANSWERS, BASE, COOKIE_ONLY, EXPIRES, EXTRA, FLUSH, HEAR, MOST_ANSWERS, MOVED, NOW, Outcome,
+        RULE, Raw, SPOT, list, tell, undefined,
     },
     handle::Handle,
     millis,
@@ -165,17 +165,19 @@ fn version(handle: Handle<'_>) -> Option<Version> {
 }
 
 /// Has what was asked for in this turn of the event loop sent. What JavaScript is to write itself, it
-/// asks for with [`super::output`].
+/// asks for with [`super::output`], if `EXTRA` is left 1.
 fn flush(_: Env, handle: Handle<'_>, _: [Text; 3]) -> Result<Raw> {
     if let Some(waiting) = handle.waiting() {
         waiting.end_turn();
+        handle.with(Store::flush);
+        handle.set(EXTRA, waiting.has_output().into());
     }
-    handle.with(Store::flush);
     Ok(undefined())
 }
 
 /// The next answers to operations that waited, each as the operation would have answered: up to the
-/// first that has a value, which is returned. Leaves how many as `ANSWERS`, and a list of their numbers.
+/// first that has a value, which is returned. Leaves how many as `ANSWERS`, and a list of their numbers;
+/// where there is none, as `EXTRA` what else there is to do.
 fn next(env: Env, handle: Handle<'_>, _: [Text; 3]) -> Result<Raw> {
     let mut value = undefined();
     let mut count = 0;
@@ -187,7 +189,9 @@ fn next(env: Env, handle: Handle<'_>, _: [Text; 3]) -> Result<Raw> {
             count += 1;
         }
         if count == 0 {
-            waiting.rest();
+            let todo = waiting.rest();
+            let bits = u32::from(todo.flush) * FLUSH + u32::from(todo.hear) * HEAR;
+            handle.set(EXTRA, bits.into());
         }
     }
     handle.set(ANSWERS, count as f64);

@@ -27,7 +27,7 @@ use napi_derive::napi;
 use serde_json::json;
 
 use self::{
-    answer::{EXTRA, NOW, Outcome, Raw, array, error_json, tell, undefined},
+    answer::{EXTRA, NOW, NUMBER, Outcome, Raw, array, error_json, tell, undefined},
     handle::Handle,
     operate::{Work, inside, operate},
     text::Text,
@@ -156,13 +156,15 @@ pub fn cancel(handle: Handle<'_>, id: u32) {
 }
 
 /// Leaves in `room` what is to be written next over a connection that JavaScript carries, and as `EXTRA`
-/// which. Returns how many bytes that are; 0 when there is nothing left to write.
+/// which. Returns how many bytes that are; 0 when there is nothing left to write. Leaves as `NUMBER`
+/// whether there is more.
 #[napi]
 pub fn output(handle: Handle<'_>, mut room: BufferSlice<'_>) -> u32 {
     let Some((id, length)) = handle.waiting().and_then(|waiting| waiting.output(&mut room)) else {
         return 0;
     };
     handle.set(EXTRA, id as f64);
+    handle.set(NUMBER, handle.waiting().is_some_and(Waiting::has_output).into());
     u32::try_from(length).unwrap_or_default()
 }
 

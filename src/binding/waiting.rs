@@ -12,7 +12,7 @@ use std::{
         Arc, OnceLock, Weak,
         atomic::{
             AtomicBool,
-            Ordering::{AcqRel, Release},
+            Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
     },
     task::{Poll, Wake, Waker},
@@ -35,6 +35,15 @@ pub enum Begun {
     Ended(crate::error::Result<Outcome>),
     /// It waits.
     Waits,
+}
+
+/// See [`Waiting::rest`].
+#[derive(Default)]
+pub struct ToDo {
+    /// To flush.
+    pub flush: bool,
+    /// To take the events.
+    pub hear: bool,
 }
 
 struct Operation {
@@ -65,6 +74,8 @@ pub struct Mailbox {
     ready: Mutex<VecDeque<u64>>,
     events: Mutex<Vec<Event>>,
     carried: Mutex<Vec<(Socket, Arc<dyn Protocol>)>>,
+    /// Another thread has made output.
+    has_output: AtomicBool,
 }
 
 impl Mailbox {
@@ -76,6 +87,7 @@ impl Mailbox {
             ready: Mutex::default(),
             events: Mutex::default(),
             carried: Mutex::default(),
+            has_output: AtomicBool::new(false),
         }
     }
 
@@ -108,6 +120,7 @@ impl Transport for Carrier {
         if let Some(mailbox) = self.0.upgrade()
             && thread::current().id() != mailbox.thread
         {
+            mailbox.has_output.store(true, Release);
             mailbox.ring();
         }
     }
@@ -143,6 +156,8 @@ pub struct Waiting {
     drained: RefCell<Option<Drained>>,
     /// The connections that JavaScript carries.
     lines: RefCell<HashMap<u64, Arc<dyn Protocol>>>,
+    /// An operation has gone on, and may have asked its backend for more.
+    has_gone_on: Cell<bool>,
     next_id: Cell<u64>,
 }
 
@@ -159,6 +174,7 @@ impl Waiting {
         Ok(Waiting {
             mailbox,
             lines: RefCell::default(),
+            has_gone_on: Cell::new(false),
             beginning: RefCell::new(None),
             groups: RefCell::default(),
             drained: RefCell::new(None),
@@ -193,6 +209,8 @@ impl Waiting {
 
     /// Ends the turn: what begins from now on is of the next group.
     pub fn end_turn(&self) {
+        self.has_gone_on.set(false);
+        self.mailbox.has_output.store(false, Relaxed);
         let Some(group) = self.beginning.take() else { return };
         if !group.operations.is_empty() {
             self.groups.borrow_mut().insert(group.bell.id, group);
@@ -215,7 +233,10 @@ impl Waiting {
                 let Some(mut operation) = drained.left.next() else { break };
                 match operation.running.poll(&drained.waker) {
                     Poll::Ready(result) => return Some((operation.id, result)),
-                    Poll::Pending => drained.waiting.push(operation),
+                    Poll::Pending => {
+                        self.has_gone_on.set(true);
+                        drained.waiting.push(operation);
+                    }
                 }
             }
             let Drained { waker, bell, waiting, .. } = place.take()?;
@@ -247,13 +268,18 @@ impl Waiting {
         }
     }
 
-    /// There was no answer: `ready` is to be called for the next.
-    pub fn rest(&self) {
-        let Some(bell) = self.mailbox.bell.get() else { return };
+    /// There was no answer: `ready` is to be called for the next. Says what there is to do before.
+    pub fn rest(&self) -> ToDo {
+        let Some(bell) = self.mailbox.bell.get() else { return ToDo::default() };
         bell.answered();
         // A group may have been woken before the bell was told, and then did not ring it.
         if !self.mailbox.ready.lock().is_empty() {
             bell.ring();
+        }
+        let Mailbox { events, carried, has_output, .. } = &*self.mailbox;
+        ToDo {
+            flush: self.has_gone_on.get() || has_output.load(Acquire),
+            hear: !events.lock().is_empty() || !carried.lock().is_empty(),
         }
     }
 
@@ -282,6 +308,11 @@ impl Waiting {
             0 => None,
             length => Some((*id, length)),
         })
+    }
+
+    /// Whether there is something to write over one of the connections.
+    pub fn has_output(&self) -> bool {
+        self.lines.borrow().values().any(|line| line.has_output())
     }
 
     /// Takes what was read from a connection.

@@ -131,6 +131,10 @@ impl State {
 }
 
 impl Protocol for Lane {
+    fn has_output(&self) -> bool {
+        !self.state.lock().output.is_empty()
+    }
+
     fn output(&self, room: &mut [u8]) -> usize {
         let mut state = self.state.lock();
         let State { output, taken, .. } = &mut *state;
