@@ -13,10 +13,13 @@ export interface Serializer<T = AnySession> {
 export interface RustStoreOptions<T = AnySession> {
   /** Where sessions live. `memory:` (the default) is private to this object; `memory:NAME` is shared by all worker threads of the process. */
   url?: string
-  /** Stores on one place with different prefixes never see each other. Default: none in memory. */
+  /**
+   * Stores on one place with different prefixes never see each other; in Redis and MongoDB only if
+   * neither begins with the other. Default: none; Redis `sess:`.
+   */
   prefix?: string
   /**
-   * Seconds a session lives when its `cookie.expires` does not say (default 86,400).
+   * Seconds a session lives when its `cookie.expires` does not say (default 86,400; MongoDB 1,209,600).
    * A function always decides, also where `cookie.expires` is set.
    */
   ttl?: number | ((session: T) => number)
@@ -106,7 +109,7 @@ export class RustStoreError extends Error {
   private constructor()
 }
 
-/** A point in time of one store object; counters start at zero with the object. */
+/** A point in time. `sessions`, `bytes`, `expired` and `evicted` are the place's; the other counters start at zero with this object. */
 export interface RustStoreStats {
   backend: string
   /** Live sessions. */

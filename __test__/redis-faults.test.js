@@ -135,6 +135,27 @@ networkFault(
   },
 )
 
+networkFault(
+  'silence during a clear: it ends, as does what waits for it, and all is well after',
+  async ({ open, proxy, url }) => {
+    const store = await open(url)
+    await store.set('a', plain({ n: 1 }))
+    proxy.pause()
+    // It may take any number of steps, and so has no deadline as a whole.
+    const cleared = store.clear()
+    const isOne = ({ code }) => codes.includes(code)
+    await Promise.all([assert.rejects(cleared, isOne), assert.rejects(store.get('a'), isOne)])
+    proxy.resume()
+    await until('a save', () =>
+      store.set('a', plain({ n: 2 })).then(
+        () => true,
+        () => false,
+      ),
+    )
+    assert.equal((await store.get('a')).n, 2)
+  },
+)
+
 networkFault('replies cut in two under load: no call gets the answer of another', async (has) => {
   const { open, proxy, url } = has
   const store = await open(url)

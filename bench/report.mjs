@@ -27,6 +27,9 @@ export function sessionsText(count) {
   return count === 1_000_000 ? '1 M' : count % 1000 ? String(count) : `${count / 1000} k`
 }
 
+/** A ratio in Markdown. */
+const marked = (ratio) => (ratio < 1 ? `**${times(ratio)}**` : times(ratio))
+
 /** `{ text, met }`: what was expected, what came out, and whether the one fits the other. */
 export function judged({ target }) {
   if (!target) return { text: '' }
@@ -89,7 +92,7 @@ export function terminal(results, { title, columns }) {
   const rows = results.map((result) => {
     const { name, values, floor, ratios, target, met } = partsOf(result, columns)
     const mark = met === undefined ? '' : met ? 'met' : 'MISSED'
-    return [name, ...values, floor, ...ratios.map(times), target, mark]
+    return [name, ...values, floor, ...ratios.map(marked), target, mark]
   })
   const parts = [title, table(head, rows, 2)]
   const timed = results.filter((result) => result.mainThread)
@@ -136,12 +139,11 @@ export function terminal(results, { title, columns }) {
 /** The rows that have a peer, for the README. */
 export function markdown(results, { columns }, machine) {
   const head = ['', ...headOf(columns), ...ratioHeadOf(columns)]
-  const bold = (ratio) => (ratio < 1 ? `**${times(ratio)}**` : times(ratio))
   const rows = results
     .filter(({ ratios }) => Object.keys(ratios).length > 0)
     .map((result) => {
       const { name, values, ratios } = partsOf(result, columns)
-      return [name, ...values, ...ratios.map(bold)]
+      return [name, ...values, ...ratios.map(marked)]
     })
   return markdownTable(head, rows, machine)
 }

@@ -114,7 +114,9 @@ Object.assign(contenders, {
     label: 'RustStore',
     open: () => {
       const { RustStore } = require('../index.js')
-      return new RustStore({ url: process.env.BENCH_MONGODB_URL, collection: 'rustMongo' })
+      // The peer has no deadline either, and the server of the benchmark may take seconds at times.
+      const options = { collection: 'rustMongo', commandTimeout: 60_000 }
+      return new RustStore({ url: process.env.BENCH_MONGODB_URL, ...options })
     },
   },
   connectMongo: {

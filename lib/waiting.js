@@ -3,6 +3,7 @@
 'use strict'
 
 const { AsyncResource } = require('node:async_hooks')
+const { closeSync } = require('node:fs')
 const { performance } = require('node:perf_hooks')
 // From the module and now: see answer.js.
 const { clearTimeout, setImmediate, setTimeout } = require('node:timers')
@@ -62,6 +63,7 @@ class Pending extends AsyncResource {
   /** `go`: goes on with the engine's answer, to a result or to another Pending. */
   constructor(owner, go, key, since, timeout) {
     super('RustStore', MANUAL)
+    this.id = enter(this)
     this.owner = owner
     this.go = go
     // The sid whose later operations wait for this one.
@@ -75,7 +77,6 @@ class Pending extends AsyncResource {
     // The turn it began in and the end of its time, by performance.now().
     this.since = since
     this.deadline = since + timeout
-    this.id = enter(this)
     this.isSent = true
     this.answer = undefined
   }
@@ -134,9 +135,9 @@ class Waiting {
     return this.#queueOf(key)?.length > 0
   }
 
-  /** Whether the last of those that wait removes the session. */
+  /** Whether the last of the operations on this sid that wait removes it. */
   endsGone(key) {
-    return this.#queueOf(key)?.at(-1)?.removes === true
+    return this.#queueOf(key)?.findLast(({ behind }) => behind === key)?.removes === true
   }
 
   /** Whether a save of this object is under way. */
@@ -150,9 +151,10 @@ class Waiting {
    * `session`: the object that it saves.
    */
   wait(go, key, session) {
-    this.#schedule()
+    // Before anything is sent: its place is taken from here on.
     const pending = this.#begin(go, key)
     pending.session = session
+    this.#schedule()
     if (key === undefined) return pending
     const busy = this.#busy.get(key)
     if (busy === undefined) this.#occupy(key, pending)
@@ -167,8 +169,8 @@ class Waiting {
 
   /** Begins when the operation that `key` is busy with has ended. */
   behind(key, begin) {
-    this.#schedule()
     const pending = this.#begin(begin, undefined)
+    this.#schedule()
     pending.isSent = false
     pending.behind = key
     this.#queueOf(key).push(pending)
@@ -180,6 +182,7 @@ class Waiting {
   }
 
   #begin(go, key) {
+    if (!this.#isScheduled && !this.#isDraining) this.#now = performance.now()
     // An operation that waits keeps the process alive, by this timer.
     if (this.#size++ === 0) {
       if (this.#timer === undefined) this.#arm(this.#timeout)
@@ -193,7 +196,6 @@ class Waiting {
     if (++this.#turn >= MANY) this.#flush()
     if (this.#isScheduled || this.#isDraining) return
     this.#isScheduled = true
-    this.#now = performance.now()
     setImmediate(() => {
       this.#isScheduled = false
       this.#flush()
@@ -208,9 +210,12 @@ class Waiting {
       const length = native.output(this.#handle, this.#room)
       if (length === 0) return
       const socket = this.#sockets.get(numbers[EXTRA])
-      socket.write(this.#room.subarray(0, length))
+      if (socket === undefined) continue
+      const bytes = this.#room.subarray(0, length)
+      const isHeldUp = socket.writableLength > 0
+      socket.write(isHeldUp ? Buffer.from(bytes) : bytes)
       // It is mostly written by now. Else the socket needs it longer.
-      if (socket.writableLength > 0) this.#room = newBuffer()
+      if (!isHeldUp && socket.writableLength > 0) this.#room = newBuffer()
     }
   }
 
@@ -276,7 +281,12 @@ class Waiting {
 
   #carry(id, fd) {
     this.#room ??= newBuffer()
-    this.#sockets.set(id, carry(id, fd, this.self))
+    try {
+      this.#sockets.set(id, carry(id, fd, this.self))
+    } catch {
+      closeSync(fd)
+      native.lost(this.#handle, id)
+    }
   }
 
   /** Goes on with an operation: to its end, or until it waits again. */
@@ -300,7 +310,8 @@ class Waiting {
     this.#size--
     result.answer = pending.answer
     result.since = pending.since
-    result.deadline = pending.deadline
+    // Of several steps that are answered for one by one, the whole has none.
+    if (result.deadline !== Number.POSITIVE_INFINITY) result.deadline = pending.deadline
     if (pending.key !== undefined) {
       const { running } = this.#busy.get(pending.key)
       running.splice(running.indexOf(pending), 1)
@@ -365,6 +376,9 @@ class Waiting {
       if (pending.isSent && this.#handle !== undefined) native.cancel(this.#handle, pending.id)
       pending.runInAsyncScope(this.#end, this, pending, late(this.#timeout))
     }
+    // Also one that has no deadline, and holds up the others.
+    const isLate = own.some(({ since }) => since + this.#timeout <= now)
+    if (isLate && this.#handle !== undefined) native.late(this.#handle)
     this.#flush()
     for (const { owner, deadline } of places.filter(Boolean)) {
       if (owner === this) next = Math.min(next, deadline)

@@ -182,8 +182,9 @@ pub trait Backend: Send + Sync {
     /// needed is fine.
     fn flush(&self) {}
 
-    /// A call was given up because its deadline has passed. Whoever is to read for this backend (see
-    /// [`crate::transport`]) has done so.
+    /// Calls have been waiting for as long as one may, and whoever is to read for this backend (see
+    /// [`crate::transport`]) has done so. Where a silent server holds them up, this is when to give its
+    /// connection up: nothing else ends a call that takes several steps, such as [`Backend::clear`].
     fn late(&self) {}
 
     /// Gives the store that has this backend to itself a way to hear of its [`Event`]s. Called once,

@@ -17,7 +17,7 @@ pub trait Transport: Send + Sync {
     /// Takes over a connected socket that does not block.
     fn carry(&self, socket: Socket, protocol: Arc<dyn Protocol>);
 
-    /// There is output, of some protocol, that was made on another thread than the one it is asked on.
+    /// There is output, of some protocol. On the thread that asks for it, it is about to be asked for.
     fn wake(&self);
 }
 

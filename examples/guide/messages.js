@@ -59,7 +59,7 @@ const en = {
   'theme.dark': 'Dark',
 
   'sign-in.title': 'Sign in',
-  'sign-in.intro': 'Any name works, this is a demo. There is no password and no list of users.',
+  'sign-in.intro': 'Any name works: this is a demo. There is no password and no list of users.',
   'sign-in.name': 'Your name',
   'sign-in.error': 'Enter a name of 1 to 60 characters.',
 

@@ -1,4 +1,4 @@
-//! Calls one JavaScript function from any thread: as often as needed, but never twice before it has
+//! Calls one JavaScript function from any thread: as often as needed, hardly ever twice before it has
 //! run, and never once the environment is gone. Knows nothing of why. Node's page on what is used
 //! here: <https://nodejs.org/api/n-api.html#asynchronous-thread-safe-function-calls>.
 

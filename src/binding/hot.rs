@@ -27,6 +27,7 @@ use super::{
     text::Text,
 };
 use crate::{
+    error::{Error, Kind},
     record::{Draft, ExpiryRule, Version},
     store::{Base, Store},
 };
@@ -184,7 +185,10 @@ fn next(env: Env, handle: Handle<'_>, _: [Text; 3]) -> Result<Raw> {
     if let Some(waiting) = handle.waiting() {
         while count < MOST_ANSWERS && value.0.is_null() {
             let Some((id, result)) = waiting.next(count == 0) else { break };
-            value = tell(env, handle, result)?;
+            value = tell(env, handle, result).or_else(|error| {
+                // That of a value which JavaScript cannot have; the others are not lost with it.
+                tell(env, handle, Err(Error::new(Kind::Internal, error.reason.to_string())))
+            })?;
             list(handle, count, id);
             count += 1;
         }

@@ -152,6 +152,11 @@ pub fn cancel(handle: Handle<'_>, id: u32) {
     if let Some(waiting) = handle.waiting() {
         waiting.cancel(id.into());
     }
+}
+
+/// Operations have been waiting for as long as one may. What was read is known.
+#[napi]
+pub fn late(handle: Handle<'_>) {
     handle.with(Store::late);
 }
 
@@ -163,7 +168,7 @@ pub fn output(handle: Handle<'_>, mut room: BufferSlice<'_>) -> u32 {
     let Some((id, length)) = handle.waiting().and_then(|waiting| waiting.output(&mut room)) else {
         return 0;
     };
-    handle.set(EXTRA, id as f64);
+    handle.set(EXTRA, id.into());
     handle.set(NUMBER, handle.waiting().is_some_and(Waiting::has_output).into());
     u32::try_from(length).unwrap_or_default()
 }
@@ -172,7 +177,7 @@ pub fn output(handle: Handle<'_>, mut room: BufferSlice<'_>) -> u32 {
 #[napi]
 pub fn received(handle: Handle<'_>, line: u32, bytes: &[u8], length: u32) {
     if let (Some(waiting), Some(bytes)) = (handle.waiting(), bytes.get(..length as usize)) {
-        waiting.received(line.into(), bytes);
+        waiting.received(line, bytes);
     }
 }
 
@@ -180,7 +185,7 @@ pub fn received(handle: Handle<'_>, line: u32, bytes: &[u8], length: u32) {
 #[napi]
 pub fn lost(handle: Handle<'_>, line: u32) {
     if let Some(waiting) = handle.waiting() {
-        waiting.lost(line.into());
+        waiting.lost(line);
     }
 }
 

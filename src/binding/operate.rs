@@ -159,6 +159,11 @@ impl Running {
         matches!(self.work, Work::Walk(_))
     }
 
+    /// Whether it may have asked its backend for something when it was polled.
+    pub fn may_ask_for_more(&self) -> bool {
+        !matches!(self.work, Work::Get(_))
+    }
+
     /// Goes on with it.
     pub fn poll(&mut self, waker: &Waker) -> Poll<crate::error::Result<Outcome>> {
         let context = &mut Context::from_waker(waker);

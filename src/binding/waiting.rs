@@ -8,6 +8,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, OnceLock, Weak,
         atomic::{
@@ -76,6 +77,8 @@ pub struct Mailbox {
     carried: Mutex<Vec<(Socket, Arc<dyn Protocol>)>>,
     /// Another thread has made output.
     has_output: AtomicBool,
+    /// Nothing is carried any more.
+    is_closed: AtomicBool,
 }
 
 impl Mailbox {
@@ -88,6 +91,7 @@ impl Mailbox {
             events: Mutex::default(),
             carried: Mutex::default(),
             has_output: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
         }
     }
 
@@ -109,10 +113,15 @@ pub struct Carrier(pub Weak<Mailbox>);
 
 impl Transport for Carrier {
     fn carry(&self, socket: Socket, protocol: Arc<dyn Protocol>) {
-        if let Some(mailbox) = self.0.upgrade() {
-            mailbox.carried.lock().push((socket, protocol));
-            mailbox.ring();
+        let Some(mailbox) = self.0.upgrade() else { return protocol.lost() };
+        let mut carried = mailbox.carried.lock();
+        if mailbox.is_closed.load(Acquire) {
+            drop(carried);
+            return protocol.lost();
         }
+        carried.push((socket, protocol));
+        drop(carried);
+        mailbox.ring();
     }
 
     fn wake(&self) {
@@ -155,9 +164,10 @@ pub struct Waiting {
     groups: RefCell<HashMap<u64, Group>>,
     drained: RefCell<Option<Drained>>,
     /// The connections that JavaScript carries.
-    lines: RefCell<HashMap<u64, Arc<dyn Protocol>>>,
+    lines: RefCell<HashMap<u32, Arc<dyn Protocol>>>,
     /// An operation has gone on, and may have asked its backend for more.
     has_gone_on: Cell<bool>,
+    next_line: Cell<u32>,
     next_id: Cell<u64>,
 }
 
@@ -175,6 +185,7 @@ impl Waiting {
             mailbox,
             lines: RefCell::default(),
             has_gone_on: Cell::new(false),
+            next_line: Cell::new(0),
             beginning: RefCell::new(None),
             groups: RefCell::default(),
             drained: RefCell::new(None),
@@ -199,7 +210,14 @@ impl Waiting {
         let mut beginning = self.beginning.borrow_mut();
         let group = beginning.get_or_insert_with(|| self.new_group());
         match running.poll(&group.waker) {
-            Poll::Ready(result) => Begun::Ended(result),
+            Poll::Ready(result) => {
+                if running.may_ask_for_more() {
+                    // JavaScript takes it for ended, and has nothing flushed for it.
+                    self.has_gone_on.set(true);
+                    self.mailbox.ring();
+                }
+                Begun::Ended(result)
+            }
             Poll::Pending => {
                 group.operations.push(Operation { id, running });
                 Begun::Waits
@@ -231,12 +249,13 @@ impl Waiting {
                     return None;
                 }
                 let Some(mut operation) = drained.left.next() else { break };
-                match operation.running.poll(&drained.waker) {
+                let polled = operation.running.poll(&drained.waker);
+                if operation.running.may_ask_for_more() {
+                    self.has_gone_on.set(true);
+                }
+                match polled {
                     Poll::Ready(result) => return Some((operation.id, result)),
-                    Poll::Pending => {
-                        self.has_gone_on.set(true);
-                        drained.waiting.push(operation);
-                    }
+                    Poll::Pending => drained.waiting.push(operation),
                 }
             }
             let Drained { waker, bell, waiting, .. } = place.take()?;
@@ -291,19 +310,20 @@ impl Waiting {
     }
 
     /// Connections that are to be carried from now on, each under a number.
-    pub fn carried(&self) -> Vec<(u64, Socket)> {
+    pub fn carried(&self) -> Vec<(u32, Socket)> {
         let carried = std::mem::take(&mut *self.mailbox.carried.lock());
         let mut lines = self.lines.borrow_mut();
         let take = |(socket, protocol)| {
-            let id = self.new_id();
-            lines.insert(id, protocol);
-            (id, socket)
+            let line = self.next_line.get();
+            self.next_line.set(line + 1);
+            lines.insert(line, protocol);
+            (line, socket)
         };
         carried.into_iter().map(take).collect()
     }
 
     /// Leaves what is to be written next over one of the connections: which, and how many bytes.
-    pub fn output(&self, room: &mut [u8]) -> Option<(u64, usize)> {
+    pub fn output(&self, room: &mut [u8]) -> Option<(u32, usize)> {
         self.lines.borrow().iter().find_map(|(id, line)| match line.output(room) {
             0 => None,
             length => Some((*id, length)),
@@ -316,20 +336,20 @@ impl Waiting {
     }
 
     /// Takes what was read from a connection.
-    pub fn received(&self, id: u64, bytes: &[u8]) {
-        let line = self.lines.borrow().get(&id).cloned();
-        if let Some(line) = line {
-            self.expect();
-            line.received(bytes);
+    pub fn received(&self, line: u32, bytes: &[u8]) {
+        let Some(protocol) = self.lines.borrow().get(&line).cloned() else { return };
+        self.expect();
+        if catch_unwind(AssertUnwindSafe(|| protocol.received(bytes))).is_err() {
+            protocol.lost();
         }
     }
 
     /// A connection has ended.
-    pub fn lost(&self, id: u64) {
-        let line = self.lines.borrow_mut().remove(&id);
-        if let Some(line) = line {
+    pub fn lost(&self, line: u32) {
+        let protocol = self.lines.borrow_mut().remove(&line);
+        if let Some(protocol) = protocol {
             self.expect();
-            line.lost();
+            protocol.lost();
         }
     }
 
@@ -359,7 +379,10 @@ impl Waiting {
         if let Some(bell) = self.mailbox.bell.get() {
             bell.close(env);
         }
-        self.lines.take();
+        self.mailbox.is_closed.store(true, Release);
+        let carried = std::mem::take(&mut *self.mailbox.carried.lock());
+        let carried = carried.into_iter().map(|(_, protocol)| protocol);
+        carried.chain(self.lines.take().into_values()).for_each(|protocol| protocol.lost());
         self.beginning.take();
         self.groups.take();
         self.drained.take();

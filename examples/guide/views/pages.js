@@ -195,7 +195,8 @@ function money({ language }, cents) {
 }
 
 function number({ language }, value) {
-  return new Intl.NumberFormat(language).format(value)
+  // Some backends do not tell.
+  return value === null ? '–' : new Intl.NumberFormat(language).format(value)
 }
 
 /** In UTC: without script the server cannot know the visitor's time zone. */

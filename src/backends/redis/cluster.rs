@@ -296,9 +296,10 @@ impl Cluster {
         drop(nodes);
         for (_, link) in former {
             // What is under way on it ends first.
-            let closed = link.close();
+            let (closed, longest) = (link.close(), self.plan.command_timeout);
             tokio::spawn(async move {
-                closed.await;
+                // Nobody waits any longer; a node that is silent would never end it.
+                let _ = timeout(longest, closed).await;
                 drop(link);
             });
         }

@@ -127,6 +127,7 @@ pub async fn keep_connected(
 }
 
 /// Has the event loop carry a connection, where it can.
+#[cfg_attr(not(unix), allow(unused_mut, unused_variables))]
 async fn open(plan: &Plan, connected: Connected) -> (Connection, End) {
     let Connected { commands, mut driver, socket } = connected;
     #[cfg(unix)]

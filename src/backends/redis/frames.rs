@@ -42,7 +42,7 @@ impl Frames {
         while self.missing > 0 {
             let Some((end, parts)) = part(&self.bytes[self.at..])? else { return Ok(None) };
             self.at += end;
-            self.missing = self.missing - 1 + parts;
+            self.missing = (self.missing - 1).saturating_add(parts);
         }
         let reply = &self.bytes[self.start..self.at];
         let value = value(reply)?;
@@ -56,11 +56,11 @@ fn part(bytes: &[u8]) -> Result<Option<(usize, usize)>, Failure> {
     let Some((kind, line, end)) = first_line(bytes) else { return Ok(None) };
     match kind {
         b'+' | b'-' | b':' => Ok(Some((end, 0))),
-        // A length of -1 is nil.
-        b'*' => Ok(Some((end, number(line)?.try_into().unwrap_or(0)))),
+        b'*' => Ok(Some((end, length(line)?.unwrap_or(0)))),
         b'$' => {
-            let Ok(length) = usize::try_from(number(line)?) else { return Ok(Some((end, 0))) };
-            let end = end + length + 2;
+            let Some(length) = length(line)? else { return Ok(Some((end, 0))) };
+            let end = end.checked_add(length).and_then(|end| end.checked_add(2));
+            let end = end.ok_or_else(misunderstood)?;
             Ok((bytes.len() >= end).then_some((end, 0)))
         }
         _ => Err(misunderstood()),
@@ -74,6 +74,14 @@ fn first_line(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     (rest.len() > length + 1).then(|| (*kind, &rest[..length], length + 3))
 }
 
+/// A length; none is nil's, -1.
+fn length(digits: &[u8]) -> Result<Option<usize>, Failure> {
+    match number(digits)? {
+        -1 => Ok(None),
+        length => Ok(Some(length.try_into().map_err(|_| misunderstood())?)),
+    }
+}
+
 fn number(digits: &[u8]) -> Result<i64, Failure> {
     let text = std::str::from_utf8(digits).map_err(|_| misunderstood())?;
     text.parse().map_err(|_| misunderstood())
@@ -82,7 +90,7 @@ fn number(digits: &[u8]) -> Result<i64, Failure> {
 /// What a whole reply says.
 fn value(reply: &[u8]) -> Result<Value, Failure> {
     match first_line(reply) {
-        Some((b'$', b"-1", _)) => Ok(Value::Nil),
+        Some((b'$', digits, _)) if length(digits)?.is_none() => Ok(Value::Nil),
         Some((b'$', _, start)) => Ok(Value::BulkString(reply[start..reply.len() - 2].to_vec())),
         Some((b':', digits, _)) => Ok(Value::Int(number(digits)?)),
         Some((b'+', b"OK", _)) => Ok(Value::Okay),
@@ -141,9 +149,18 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn nothing_that_is_sent_is_a_fault_of_ours(bytes in "[-+:$*0-9a\r\n]{0,40}") {
+            let mut frames = Frames::default();
+            frames.add(bytes.as_bytes());
+            while let Ok(Some(_)) = frames.next() {}
+        }
+    }
+
     #[test]
     fn what_is_no_reply_is_an_error() {
-        for bytes in [&b"HTTP/1.1 400\r\n"[..], b"$x\r\n", b"*1x\r\n", b":\r\n"] {
+        for bytes in [&b"HTTP/1.1 400\r\n"[..], b"$x\r\n", b"*1x\r\n", b":\r\n", b"$-2\r\n"] {
             let mut frames = Frames::default();
             frames.add(bytes);
             assert!(frames.next().is_err(), "{bytes:?}");

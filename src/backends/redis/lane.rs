@@ -45,11 +45,13 @@ struct State {
 /// A batch whose answers are not all there.
 struct UnderWay {
     answers: Arc<Answers>,
-    since: Instant,
+    /// When it was handed over to be written.
+    sent: Option<Instant>,
     _token: TaskTrackerToken,
 }
 
 impl Lane {
+    #[cfg_attr(not(unix), allow(dead_code))]
     pub fn new(socket: Socket, transport: Arc<dyn Transport>) -> Lane {
         let since = Instant::now();
         Lane { socket, transport, since, state: Mutex::default(), ended: Notify::new() }
@@ -57,7 +59,7 @@ impl Lane {
 
     /// Sends a batch after those before it. The token is held until it was answered.
     pub fn send(&self, batch: Batch, token: TaskTrackerToken) {
-        let Batch { commands, answers, since } = batch;
+        let Batch { commands, answers, .. } = batch;
         let mut state = self.state.lock();
         if state.is_over {
             drop(state);
@@ -68,17 +70,18 @@ impl Lane {
             command.write_packed_command(&mut state.output);
         }
         answers.expect(commands);
-        state.under_way.push_back(UnderWay { answers, since, _token: token });
+        state.under_way.push_back(UnderWay { answers, sent: None, _token: token });
         drop(state);
         self.transport.wake();
     }
 
-    /// A call was not answered in time. Where the server has said nothing at all since, it is silent and
-    /// not slow, and the connection is given up.
+    /// Calls have been waiting for long. Where nothing at all came for as long since the oldest of them
+    /// was sent, the server is silent and not slow, and the connection is given up.
     pub fn late(&self, patience: Duration) {
         let state = self.state.lock();
-        let is_silent = state.under_way.front().is_some_and(|batch| {
-            batch.since.elapsed() >= patience && state.heard.is_none_or(|heard| heard < batch.since)
+        let sent = state.under_way.front().and_then(|batch| batch.sent);
+        let is_silent = sent.is_some_and(|sent| {
+            state.heard.map_or(sent, |heard| heard.max(sent)).elapsed() >= patience
         });
         drop(state);
         if is_silent {
@@ -137,7 +140,7 @@ impl Protocol for Lane {
 
     fn output(&self, room: &mut [u8]) -> usize {
         let mut state = self.state.lock();
-        let State { output, taken, .. } = &mut *state;
+        let State { output, taken, under_way, .. } = &mut *state;
         let next = &output[*taken..];
         let length = next.len().min(room.len());
         room[..length].copy_from_slice(&next[..length]);
@@ -146,6 +149,9 @@ impl Protocol for Lane {
             output.clear();
             output.shrink_to(KEPT);
             *taken = 0;
+            let now = Instant::now();
+            let unsent = under_way.iter_mut().rev().take_while(|batch| batch.sent.is_none());
+            unsent.for_each(|batch| batch.sent = Some(now));
         }
         length
     }

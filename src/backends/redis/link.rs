@@ -1,9 +1,9 @@
 //! The link to a server: gathers commands and sends them, on whatever connection there is. Knows how long
 //! a command may take; nothing of what they mean.
 //!
-//! Two tasks do it. One keeps a connection, and says in [`Health`] how things stand. The other takes one
-//! batch after the other and hands it to the connection, so that commands arrive in the order they were
-//! asked for. While the server is down, calls fail at once.
+//! Two tasks help. One keeps a connection, and says in [`Health`] how things stand. The other takes the
+//! batches that have to wait for a connection, or that another task writes, and hands over one after the
+//! other, so that commands arrive in the order they were asked for. While the server is down, calls fail at once.
 
 use std::{
     future::{Future, poll_fn},
@@ -194,7 +194,10 @@ impl Link {
             let mut spare = shared.spare.lock().await;
             let mut connected = match spare.take() {
                 Some(connected) if !connected.driver.0.is_finished() => connected,
-                _ => connect(&shared.plan, &shared.place).await?,
+                _ => {
+                    let connected = connect(&shared.plan, &shared.place).await?;
+                    Connected { socket: None, ..connected }
+                }
             };
             let value = change.make(&mut connected.commands).await?;
             *spare = Some(connected);
