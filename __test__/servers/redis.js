@@ -111,8 +111,16 @@ class RedisServer {
 
   /** One command; its answer as redis-cli shows it. */
   async ask(...words) {
-    const { stdout } = await run('redis-cli', ['-p', String(this.port), ...words.map(String)])
-    return stdout.trim()
+    for (let tries = 1; ; tries++) {
+      try {
+        const args = ['-p', String(this.port), ...words.map(String)]
+        const { stdout } = await run('redis-cli', args)
+        return stdout.trim()
+      } catch (error) {
+        // A server that is promoted ends the connections it has.
+        if (tries === 3 || !/reset by peer|closed the connection/.test(error.message)) throw error
+      }
+    }
   }
 
   /** As `kill -9` does it; resolves when it is dead. */
