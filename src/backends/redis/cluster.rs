@@ -325,8 +325,10 @@ async fn keep_current(cluster: Weak<Cluster>, closed: CancellationToken) {
             let outdated = open.outdated.clone();
             let read = open.read().await;
             let is_known = read.is_some();
-            if let Some(topology) = read {
-                open.adopt(topology);
+            match read {
+                Some(topology) => open.adopt(topology),
+                // Who waits for the first one may have to give up.
+                None => open.readings.send_modify(|_| {}),
             }
             let is_whole = is_known && open.is_whole();
             drop(open);
