@@ -196,6 +196,7 @@ if (process.platform !== 'win32') {
 if (redis.missing() === undefined) {
   rows.push(
     serverRow('redis (one server)', {}, redis.startRedis),
+    serverRow('redis (TLS)', {}, redis.startRedisTls),
     serverRow('redis (Sentinel)', {}, redis.startSentinels),
     serverRow('redis (Cluster)', {}, redis.startCluster),
   )

@@ -73,6 +73,25 @@ test('what one process has acknowledged, another reads next', async (t) => {
   assert.equal(await store.length(), 0)
 })
 
+test('a process that has read, and then idles, does not let the file of the others grow', async (t) => {
+  const folder = freshFolder(t)
+  const options = { url: `file:${folder}`, durability: 'normal' }
+  const other = await sharer(t, options)
+  await other.ask('set', 'read', plain())
+  const store = open(t, options)
+  await store.get('read')
+  const filling = 'x'.repeat(50_000)
+  const end = Date.now() + 30_000
+  let size = 0
+  for (let flat = 0; flat < 20; ) {
+    assert.ok(Date.now() < end, `the file grows and grows: ${size} bytes`)
+    for (let n = 0; n < 10; n++) await other.ask('set', `written${n}`, plain({ filling }))
+    const before = size
+    size = fs.statSync(path.join(folder, 'data.mdb')).size
+    flat = size === before ? flat + 1 : 0
+  }
+})
+
 test('changes of two processes are merged', async (t) => {
   const url = `file:${freshFolder(t)}`
   const store = open(t, url)

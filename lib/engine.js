@@ -213,6 +213,7 @@ class Engine {
   write(key, session, text, from, cookie) {
     const made = new Base(this.place, key, text, 0, 0, cookie, cookie?.expires)
     numbers[BASE] = from === undefined ? -1 : from.version
+    numbers[SPOT] = from === undefined ? 0 : from.spot
     const news = native.set(this.handle, key, text, from === undefined ? '' : from.text)
     if (numbers[STATUS] === PENDING) {
       return this.waiting.wait((news) => this.wrote(key, session, made, news), key, session)

@@ -215,12 +215,24 @@ pub trait Backend: Send + Sync {
         now: Millis,
     ) -> Answer<Replaced>;
 
+    /// As [`Backend::replace`], of the record of which `spot` and `seen` were told, without its sid,
+    /// which takes longer to read and to look up than the rest of it. `None`, and nothing is done, where
+    /// another record is there by now, or none.
+    fn replace_at(
+        &self,
+        _spot: u64,
+        _seen: Version,
+        _draft: Draft<'_>,
+        _now: Millis,
+    ) -> Option<Written> {
+        None
+    }
+
     /// Moves the expiry of a record where [`Touch::moves`] says so. No such record is fine.
     fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<Touched>;
 
-    /// As [`Backend::touch`], of the record of which `spot` and `seen` were told, without its sid, which
-    /// takes longer to read and to look up than the rest of it. False, and nothing is done, where
-    /// another record is there by now, or none.
+    /// As [`Backend::touch`], by `spot` and `seen` as [`Backend::replace_at`]. False where that returns
+    /// `None`.
     fn touch_at(&self, _spot: u64, _seen: Version, _touch: Touch, _now: Millis) -> bool {
         false
     }

@@ -169,6 +169,24 @@ impl Store {
         Ok(saved)
     }
 
+    /// As [`Store::save`], of what was read at a spot and is as it was then. `None`, and nothing is done,
+    /// where it is not, and where a save does more than write. See [`Backend::replace_at`].
+    pub fn save_at(
+        &self,
+        spot: u64,
+        seen: Version,
+        draft: Draft<'_>,
+        now: Millis,
+    ) -> Option<Saved> {
+        let is_over = draft.expires <= now && decides(draft.rule);
+        if is_over || self.check_size(draft.payload).is_err() {
+            return None;
+        }
+        let saved = Saved::Written(self.backend.replace_at(spot, seen, draft, now)?);
+        self.tally(&saved);
+        Some(saved)
+    }
+
     fn tally(&self, saved: &Saved) {
         let Counters { saves, merges, conflicts: conflicting, refused, .. } = &self.counters;
         match saved {

@@ -10,6 +10,7 @@ const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { promisify } = require('node:util')
+const { certificates } = require('./certificates.js')
 
 // A server that is silent must not be waited for without an end.
 const run = (command, args) =>
@@ -158,6 +159,18 @@ async function startRedisOn(port, ...args) {
   return new RedisServer(port, ['--save', '', ...args]).start()
 }
 
+/** Starts a server that is also reached by TLS: `{ url, end }`. */
+async function startRedisTls() {
+  const { ca, cert, key, end } = await certificates()
+  process.on('exit', end)
+  const port = await freePort()
+  const server = await startRedis(
+    ...['--tls-port', port, '--tls-auth-clients', 'no'],
+    ...['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', ca],
+  )
+  return { url: `rediss://127.0.0.1:${port}?tlsCa=${ca}`, end: () => endAll([server]) }
+}
+
 /** Starts a sentinel. It writes into its configuration, and so wants it in a file. */
 async function startSentinel(lines) {
   return new RedisServer(await freePort(), ['--sentinel'], lines).start()
@@ -282,6 +295,7 @@ module.exports = {
   startMasters,
   startRedis,
   startRedisOn,
+  startRedisTls,
   startSentinelBefore,
   startSentinels,
   testing,

@@ -37,7 +37,7 @@ pub const ID: usize = 8;
 /// How many answers are in the list that begins at [`LIST`].
 pub const ANSWERS: usize = 9;
 /// Where the record is that was read or written, as the backend knows it; 0 where it does not say. In:
-/// of a touch, what was told with its base.
+/// of a save or a touch, what was told with its base.
 pub const SPOT: usize = 10;
 /// Of each answer: which operation it is of, and what it has left as [`STATUS`], [`VERSION`] and
 /// [`NUMBER`].

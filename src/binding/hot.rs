@@ -107,7 +107,7 @@ fn get(env: Env, handle: Handle<'_>, [sid, ..]: [Text; 3]) -> Result<Raw> {
 }
 
 /// Saves a session, with the text that it was read as where it has a base. In: `NOW`, `EXPIRES`,
-/// `RULE`, `BASE`, `EXTRA`.
+/// `RULE`, `BASE`, `EXTRA`, `SPOT`.
 fn set(env: Env, handle: Handle<'_>, [sid, payload, base_text]: [Text; 3]) -> Result<Raw> {
     let (extra, now) = (handle.number(EXTRA) as u32, millis(handle, NOW));
     let (moved, cookie_only) = (extra & MOVED != 0, extra & COOKIE_ONLY != 0);
@@ -116,10 +116,16 @@ fn set(env: Env, handle: Handle<'_>, [sid, payload, base_text]: [Text; 3]) -> Re
     if handle.inside().set {
         let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
         let base = version.map(|version| Base { version, text: &text, cookie_only });
+        let spot = handle.number(SPOT) as u64;
         return inside(env, handle, "set", |store| {
-            let (sid, payload) = (sid.lend()?, payload.lend()?);
-            settle(store.save(&sid, Draft { payload: &payload, ..draft }, base, now))
-                .map(Outcome::Saved)
+            let payload = payload.lend()?;
+            let draft = Draft { payload: &payload, ..draft };
+            if let Some(version) = version
+                && let Some(saved) = store.save_at(spot, version, draft, now)
+            {
+                return Ok(Outcome::Saved(saved));
+            }
+            settle(store.save(&sid.lend()?, draft, base, now)).map(Outcome::Saved)
         });
     }
     let (sid, payload, text) = (sid.to_vec()?, payload.to_vec()?, owned(version, base_text)?);

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use heed::{Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithoutTls, types::Bytes};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::failure::Failure;
 
@@ -35,6 +35,9 @@ pub struct Settings {
 }
 
 struct Opened {
+    /// The last read, for the next to go on with while nothing was written. First of the fields, so that
+    /// it ends before the environment does.
+    kept: Mutex<Option<RoTxn<'static, WithoutTls>>>,
     env: Env<WithoutTls>,
     tree: Tree,
 }
@@ -77,13 +80,28 @@ impl Lmdb {
         &self,
         task: impl Fn(&RoTxn<'_>, Tree) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        self.with(|Opened { env, tree }| {
-            let txn = match env.read_txn().map_err(Failure::from) {
-                Err(Failure::ReadersFull) if env.clear_stale_readers()? > 0 => env.read_txn()?,
-                txn => txn?,
+        self.with(|opened| {
+            // Another thread reads: it keeps its own.
+            let Some(mut kept) = opened.kept.try_lock() else {
+                return task(&*opened.begin_read()?, opened.tree);
             };
-            task(&txn, *tree)
+            let last_write = opened.env.info().last_txn_id;
+            if kept.as_ref().is_none_or(|txn| txn.id() != last_write) {
+                // Its place among the readers is free for the next.
+                *kept = None;
+                *kept = Some(opened.begin_read()?);
+            }
+            task(kept.as_ref().ok_or(Failure::Closed)?, opened.tree)
         })
+    }
+
+    /// Lets go of the read that is kept: for as long as there is one, no process uses again what has
+    /// become free since.
+    pub fn end_reads(&self) {
+        if let Some(opened) = self.opened.read().as_ref() {
+            // One that is under way is not old.
+            drop(opened.kept.try_lock().and_then(|mut kept| kept.take()));
+        }
     }
 
     /// Runs one write transaction, and commits it unless `task` fails. Waits for those of other
@@ -93,7 +111,7 @@ impl Lmdb {
         task: impl FnOnce(&mut RwTxn<'_>, Tree) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
         let mut task = Some(task);
-        self.with(|Opened { env, tree }| {
+        self.with(|Opened { env, tree, .. }| {
             let mut txn = env.write_txn()?;
             let task = task.take().ok_or(Failure::Closed)?;
             let result = task(&mut txn, *tree)?;
@@ -122,11 +140,22 @@ impl Lmdb {
     /// Takes the size of the map that another process has given it.
     fn follow_size(&self) -> Result<(), Failure> {
         let opened = self.opened.write();
-        let Opened { env, .. } = opened.as_ref().ok_or(Failure::Closed)?;
-        // SAFETY: must not run while a transaction of this process does. All of them are inside `read`
-        // and `write`, under the lock that is held here alone.
+        let Opened { kept, env, .. } = opened.as_ref().ok_or(Failure::Closed)?;
+        kept.lock().take();
+        // SAFETY: must not run while a transaction of this process does. The one that was kept has ended;
+        // all others are inside `read` and `write`, under the lock that is held here alone.
         unsafe { env.resize(0)? };
         Ok(())
+    }
+}
+
+impl Opened {
+    fn begin_read(&self) -> Result<RoTxn<'static, WithoutTls>, Failure> {
+        let begin = || self.env.clone().static_read_txn().map_err(Failure::from);
+        match begin() {
+            Err(Failure::ReadersFull) if self.env.clear_stale_readers()? > 0 => begin(),
+            txn => txn,
+        }
     }
 }
 
@@ -152,5 +181,5 @@ fn open(folder: &Path, settings: Settings) -> Result<Opened, Failure> {
         .open_database(&txn, None)?
         .ok_or_else(|| Failure::Other("LMDB has lost its main tree".into()))?;
     txn.commit()?;
-    Ok(Opened { env, tree })
+    Ok(Opened { kept: Mutex::new(None), env, tree })
 }

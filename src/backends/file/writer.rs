@@ -63,6 +63,7 @@ impl Writer {
             // Who waited is told as their senders are dropped.
             shared.pending.forget();
         }
+        shared.lmdb.end_reads();
         let Some(closing) = batch.closing else { return true };
         let is_over = registry::let_go(&shared);
         for answer in closing {

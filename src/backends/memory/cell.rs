@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use triomphe::ThinArc;
+use triomphe::{Arc, ThinArc};
 
 use crate::record::{Millis, Record, Touch, Version};
 
@@ -39,27 +39,54 @@ struct Header {
 #[derive(Clone)]
 pub struct Cell(ThinArc<Header, u8>);
 
+/// What a save makes of a record.
+pub struct Content<'a> {
+    pub payload: &'a [u8],
+    pub version: Version,
+    pub expires: Millis,
+    pub moved: bool,
+}
+
 thread_local! {
     static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Cell {
     /// A record; `sid` is at most [`MAX_SID_BYTES`] long.
-    pub fn new(sid: &[u8], payload: &[u8], version: Version, expires: Millis, moved: bool) -> Self {
+    pub fn new(sid: &[u8], content: &Content<'_>) -> Self {
         debug_assert!(sid.len() <= MAX_SID_BYTES);
         let header = Header {
-            version,
-            expires: AtomicU64::new(expires),
-            due: AtomicU32::new(due_second(expires)),
+            version: content.version,
+            expires: AtomicU64::new(content.expires),
+            due: AtomicU32::new(due_second(content.expires)),
             sid_len: sid.len() as u16,
             hits: AtomicU8::new(0),
-            moved: AtomicBool::new(moved),
+            moved: AtomicBool::new(content.moved),
         };
         JOINED.with_borrow_mut(|joined| {
             joined.clear();
             joined.extend_from_slice(sid);
-            joined.extend_from_slice(payload);
+            joined.extend_from_slice(content.payload);
             Cell(ThinArc::from_header_and_slice(header, joined))
+        })
+    }
+
+    /// Writes over a record, where the new one is as long and nobody else has it in use. Its place in the
+    /// expiry index stays. False, and nothing is done, where that cannot be.
+    pub fn rewrite(&mut self, content: &Content<'_>) -> bool {
+        self.0.with_arc_mut(|record| {
+            let Some(record) = Arc::get_mut(record) else { return false };
+            let sid_len = record.header().sid_len as usize;
+            let payload = &mut record.slice_mut()[sid_len..];
+            if payload.len() != content.payload.len() {
+                return false;
+            }
+            payload.copy_from_slice(content.payload);
+            let header = record.header_mut();
+            header.version = content.version;
+            header.expires = AtomicU64::new(content.expires);
+            header.moved = AtomicBool::new(content.moved);
+            true
         })
     }
 

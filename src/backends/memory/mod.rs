@@ -16,7 +16,7 @@ use parking_lot::{Mutex, RwLockReadGuard};
 
 use self::{
     bounds::Bounds,
-    cell::{Cell, MAX_SID_BYTES, due_second},
+    cell::{Cell, Content, MAX_SID_BYTES, due_second},
     evict::Queues,
     shard::{RECORD_COST, Shard},
     shards::{SHARDS, Shards},
@@ -88,30 +88,30 @@ impl Memory {
         self.shards.get_or_init(Box::default)
     }
 
-    /// Puts a record into its locked shard, in place of the one in `slot`, and keeps the books. Returns
-    /// its slot and what was there.
-    fn store(
+    /// Puts a record of a sid that has none into its locked shard, and keeps the books. Returns its slot.
+    fn add(&self, shard: &mut Shard, hash: u64, cell: Cell) -> u32 {
+        self.count.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(cell.bytes(), Relaxed);
+        self.shards().lower_first_due(Shards::index(hash), cell.due());
+        shard.insert(hash, cell, &|sid| self.hash(sid))
+    }
+
+    /// Writes the record in a slot of a locked shard anew, and keeps the books. What is returned is freed
+    /// best when the shard is not locked any more.
+    fn rewrite(
         &self,
+        index: usize,
         shard: &mut Shard,
-        hash: u64,
-        slot: Option<u32>,
-        cell: Cell,
-    ) -> (u32, Option<Cell>) {
-        let (bytes, due) = (cell.bytes(), cell.due());
-        self.bytes.fetch_add(bytes, Relaxed);
-        let stored = match slot {
-            Some(slot) => {
-                let old = shard.replace(slot, cell);
-                self.bytes.fetch_sub(old.as_ref().map_or(0, Cell::bytes), Relaxed);
-                (slot, old)
-            }
-            None => {
-                self.count.fetch_add(1, Relaxed);
-                (shard.insert(hash, cell, &|sid| self.hash(sid)), None)
-            }
-        };
-        self.shards().lower_first_due(Shards::index(hash), due);
-        stored
+        slot: u32,
+        content: &Content<'_>,
+    ) -> Option<Cell> {
+        let old = shard.replace(slot, content);
+        if let Some(old) = &old {
+            let bytes = shard.cell(slot).bytes();
+            self.bytes.fetch_add(bytes.wrapping_sub(old.bytes()), Relaxed);
+        }
+        self.shards().lower_first_due(index, shard.cell(slot).due());
+        old
     }
 
     fn forget(&self, cell: &Cell) {
@@ -154,10 +154,21 @@ impl Memory {
         Written { version, spot, evicted: self.make_room(hash, is_new, now) }
     }
 
-    fn next_cell(&self, sid: &[u8], draft: &Draft<'_>, expires: Millis, moved: bool) -> Cell {
-        let version = self.versions.fetch_add(1, Relaxed);
-        Cell::new(sid, draft.payload, version, expires, moved)
+    /// What a save makes of the record `theirs`.
+    fn content<'a>(&self, draft: &Draft<'a>, theirs: &Cell) -> Content<'a> {
+        let (expires, moved) = draft.settle(theirs.expires());
+        Content { payload: draft.payload, version: self.next_version(), expires, moved }
     }
+
+    fn next_version(&self) -> Version {
+        self.versions.fetch_add(1, Relaxed)
+    }
+}
+
+/// The record in a slot, if it is the one of that version, and live.
+fn still(shard: &Shard, slot: u32, seen: Version, now: Millis) -> Option<&Cell> {
+    // No two records of a table ever have the same version.
+    shard.cell_at(slot).filter(|cell| cell.version() == seen && cell.is_live(now))
 }
 
 /// What [`Backend::touch_at`] goes by: a shard and a slot in it; never 0.
@@ -223,14 +234,19 @@ impl Backend for Memory {
             return Answer::Ready(Err(error));
         }
         let hash = self.hash(sid);
-        let cell = self.next_cell(sid, &draft, draft.expires, draft.moved);
-        let version = cell.version();
+        let Draft { payload, expires, moved, .. } = draft;
+        let content = Content { payload, version: self.next_version(), expires, moved };
         let mut shard = self.shards().write(hash);
         let found = shard.slot(hash, sid);
-        let (slot, old) = self.store(&mut shard, hash, found, cell);
+        let (slot, old) = match found {
+            Some(slot) => {
+                (slot, self.rewrite(Shards::index(hash), &mut shard, slot, &content))
+            }
+            None => (self.add(&mut shard, hash, Cell::new(sid, &content)), None),
+        };
         drop(shard);
         drop(old);
-        self.written(version, hash, slot, found.is_none(), now).into()
+        self.written(content.version, hash, slot, found.is_none(), now).into()
     }
 
     fn replace(
@@ -254,13 +270,30 @@ impl Backend for Memory {
         if seen.is_some_and(|seen| seen.version != found.version()) {
             return Replaced::Changed(found.record(spot(Shards::index(hash), slot))).into();
         }
-        let (expires, moved) = draft.settle(found.expires());
-        let cell = self.next_cell(sid, &draft, expires, moved);
-        let version = cell.version();
-        let (slot, old) = self.store(&mut shard, hash, Some(slot), cell);
+        let content = self.content(&draft, found);
+        let old = self.rewrite(Shards::index(hash), &mut shard, slot, &content);
         drop(shard);
         drop(old);
-        Replaced::Written(self.written(version, hash, slot, false, now)).into()
+        Replaced::Written(self.written(content.version, hash, slot, false, now)).into()
+    }
+
+    fn replace_at(
+        &self,
+        spot: u64,
+        seen: Version,
+        draft: Draft<'_>,
+        now: Millis,
+    ) -> Option<Written> {
+        self.named.store(now, Relaxed);
+        // Who keeps to bounds has to know the sid.
+        let (index, slot) = place(spot).filter(|_| !self.is_bounded())?;
+        let mut shard = self.shards().lock(index).write();
+        let found = still(&shard, slot, seen, now)?;
+        let content = self.content(&draft, found);
+        let old = self.rewrite(index, &mut shard, slot, &content);
+        drop(shard);
+        drop(old);
+        Some(Written { version: content.version, spot, evicted: Vec::new() })
     }
 
     fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<Touched> {
@@ -284,9 +317,7 @@ impl Backend for Memory {
         self.named.store(now, Relaxed);
         let Some((index, slot)) = place(spot) else { return false };
         let shard = self.shards().lock(index).read();
-        // No two records of a table ever have the same version.
-        let is_it = |cell: &&Cell| cell.version() == seen && cell.is_live(now);
-        if shard.cell_at(slot).filter(is_it).is_none() {
+        if still(&shard, slot, seen, now).is_none() {
             return false;
         }
         self.move_expiry(index, shard, slot, &touch);

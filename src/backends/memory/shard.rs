@@ -11,7 +11,7 @@ use std::{
 
 use hashbrown::HashTable;
 
-use super::cell::{Cell, NEVER, due_second};
+use super::cell::{Cell, Content, NEVER, due_second};
 use crate::record::Millis;
 
 /// Hashes a sid; the same for all shards of a table.
@@ -77,15 +77,21 @@ impl Shard {
             .map(|slot| self.cell(*slot))
     }
 
-    /// Puts a record in place of the one that is in a slot, which is returned.
-    pub fn replace(&mut self, slot: u32, cell: Cell) -> Option<Cell> {
-        self.bytes += cell.bytes();
-        cell.set_hits(self.cell(slot).hits());
-        cell.set_due(self.cell(slot).due());
-        let old = self.slots[slot as usize].replace(cell)?;
-        self.bytes -= old.bytes();
+    /// Makes the record in a slot what a save has made of it. Returns the old one, if that is another
+    /// piece of memory.
+    pub fn replace(&mut self, slot: u32, content: &Content<'_>) -> Option<Cell> {
+        let cell = self.slots[slot as usize].as_mut()?;
+        let mut old = None;
+        if !cell.rewrite(content) {
+            let new = Cell::new(cell.sid(), content);
+            new.set_hits(cell.hits());
+            new.set_due(cell.due());
+            self.bytes += new.bytes();
+            self.bytes -= cell.bytes();
+            old = Some(std::mem::replace(cell, new));
+        }
         self.due_earlier(slot);
-        Some(old)
+        old
     }
 
     /// Puts a record of a sid that has none. Returns its slot.
@@ -149,7 +155,7 @@ impl Shard {
 
     /// After a record was moved, maybe to before the second its index entry stands at.
     pub fn due_earlier(&mut self, slot: u32) {
-        let Some(cell) = self.cell_at(slot).cloned() else { return };
+        let Some(cell) = self.slots.get(slot as usize).and_then(Option::as_ref) else { return };
         let due = due_second(cell.expires());
         if due < cell.due() {
             self.due.remove(&(cell.due(), slot));
@@ -266,7 +272,8 @@ mod tests {
     }
 
     fn put(shard: &mut Shard, sid: &str, expires: Millis) {
-        let cell = Cell::new(sid.as_bytes(), b"{}", 1, expires, false);
+        let content = Content { payload: b"{}", version: 1, expires, moved: false };
+        let cell = Cell::new(sid.as_bytes(), &content);
         shard.insert(hash(sid.as_bytes()), cell, &hash);
     }
 
