@@ -6,7 +6,7 @@ const { EventEmitter } = require('node:events')
 const { performance } = require('node:perf_hooks')
 const { RustStoreError } = require('./lib/errors')
 const { Engine } = require('./lib/engine')
-const { moveBase } = require('./lib/base')
+const { copyBase } = require('./lib/base')
 const { Pending } = require('./lib/waiting')
 const {
   answerTo,
@@ -153,7 +153,7 @@ class RustStore extends Store {
   createSession(req, session) {
     if (Store === EventEmitter) throw needsExpressSession('createSession')
     const made = super.createSession(req, session)
-    moveBase(session, made)
+    copyBase(session, made)
     return made
   }
 

@@ -62,6 +62,27 @@ class Base {
     this.handed = handed
   }
 
+  /** Makes it that of the next save, after one has written `text`. */
+  renew(text, version, spot, cookie) {
+    this.text = text
+    this.version = version
+    this.spot = spot
+    this.expires = toMs(cookie?.expires)
+    const known = typeof cookie === 'object' && cookie !== null
+    this.originalMaxAge = known ? cookie.originalMaxAge : undefined
+    this.cookie = known ? cookie : undefined
+    this.handed = undefined
+  }
+
+  /** The same for another object. */
+  copy(handed) {
+    const { place, sid, text, version, spot, cookie, expires } = this
+    const copy = new Base(place, sid, text, version, spot, cookie, expires, handed)
+    // Of the cookie as it was handed out, which may have been changed since.
+    copy.originalMaxAge = this.originalMaxAge
+    return copy
+  }
+
   /** Whether a cookie that tells the time `date` has its expiry as it was handed out. */
   isExpiryOf(cookie, date) {
     return date === this.expires && (this.handed === undefined || this.handed === cookie.expires)
@@ -71,7 +92,7 @@ class Base {
 /** Gives `session` a base. */
 const setBase = Stamped.write
 
-/** The same of an object that was just parsed: looking whether it has one would take longer. */
+/** The same of an object that was just made: looking whether it has one would take longer. */
 const setFirstBase = Stamped.first
 
 /** The base of `session`, if it was read at this place under this sid. */
@@ -80,13 +101,11 @@ function baseOf(session, place, sid) {
   return base !== undefined && base.place === place && base.sid === sid ? base : undefined
 }
 
-/** Hands the base of one object on to one that was made from it. */
-function moveBase(from, to) {
+/** Gives an object that was made from another the base of that. Each has its own: a save renews it. */
+function copyBase(from, to) {
   const base = Stamped.read(from)
-  if (base === undefined) return
   // express-session has put a Date in place of the text.
-  if (base.handed !== undefined) base.handed = to.cookie.expires
-  Stamped.write(to, base)
+  if (base !== undefined) setFirstBase(to, base.copy(base.handed && to.cookie.expires))
 }
 
-module.exports = { Base, baseOf, moveBase, setBase, setFirstBase }
+module.exports = { Base, baseOf, copyBase, setBase, setFirstBase }

@@ -33,7 +33,7 @@ function saveCookie(engine, key, session, base) {
     numbers[NOW] = Date.now()
     return engine.after(engine.answerOf(native.get(engine.handle, key)), (text) => {
       if (text === undefined) return undefined
-      const now = { text, version: numbers[VERSION] }
+      const now = { text, version: numbers[VERSION], spot: 0 }
       engine.ask(session, base, engine.ttl)
       return write(withCookie(now), now)
     })

@@ -211,28 +211,35 @@ class Engine {
    * and leaves `session` with the base of its next save, in which `cookie` is as it is now.
    */
   write(key, session, text, from, cookie) {
-    const made = new Base(this.place, key, text, 0, 0, cookie, cookie?.expires)
     numbers[BASE] = from === undefined ? -1 : from.version
     numbers[SPOT] = from === undefined ? 0 : from.spot
     const news = native.set(this.handle, key, text, from === undefined ? '' : from.text)
-    if (numbers[STATUS] === PENDING) {
-      return this.waiting.wait((news) => this.wrote(key, session, made, news), key, session)
+    const status = numbers[STATUS]
+    if (status === PENDING) {
+      const made = new Base(this.place, key, text, 0, 0, cookie, cookie?.expires)
+      const go = (news) => {
+        const status = numbers[STATUS]
+        if (status === DONE) made.version = numbers[VERSION]
+        if (status === DONE || status === MERGED) setBase(session, made)
+        return this.wrote(key, status, news)
+      }
+      return this.waiting.wait(go, key, session)
     }
-    return this.wrote(key, session, made, news)
+    if (status === DONE || status === MERGED) {
+      // What was merged in is not in this object: its next save starts from its own text, of which no
+      // record has the version.
+      const version = status === DONE ? numbers[VERSION] : 0
+      const spot = numbers[SPOT]
+      if (from instanceof Base) from.renew(text, version, spot, cookie)
+      else setBase(session, new Base(this.place, key, text, version, spot, cookie, cookie?.expires))
+    }
+    return this.wrote(key, status, news)
   }
 
-  wrote(key, session, made, news) {
-    const status = numbers[STATUS]
+  /** Says what there is to say about a save. */
+  wrote(key, status, news) {
     if (status === FAILED) throw fromEngine(news)
     if (status === GONE) this.announce('gone', key)
-    if (status !== DONE && status !== MERGED) return status
-    // What was merged in is not in this object: its next save starts from its own text, of which no
-    // record has the version.
-    if (status === DONE) {
-      made.version = numbers[VERSION]
-      made.spot = numbers[SPOT]
-    }
-    setBase(session, made)
     if (news === undefined) return status
     const [conflicts, ...evicted] = news
     if (conflicts !== '') this.announce('conflict', key, JSON.parse(conflicts))
