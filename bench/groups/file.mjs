@@ -69,6 +69,9 @@ export const sizes = {
   },
 }
 
+/** Processes that share a folder. */
+const MOST = 4
+
 export const parts = { fileSpeed: speed, fileScale: scale }
 
 /** A folder that the contenders' places are in. */
@@ -138,45 +141,53 @@ function resultsOf({ row, title, targets, population }, measured) {
   return judged.length ? judged : [result('wall', title)]
 }
 
-/** Gets of several processes on one folder, at the same time. */
+/**
+ * Gets of several processes on one folder at the same time, as many times those of one process, beside
+ * how the machine itself scales: bare JSON.parse of the same texts, where the processes share nothing.
+ */
 async function scale({ scale: { sessions, count, rounds } }, wanted, say) {
   if (!wanted('scale')) return []
-  const most = 4
   process.env.BENCH_FILE_PLACE = 'shared'
-  const children = Array.from({ length: most }, () => start('rustFile'))
+  const groups = ['bare', 'rustFile'].map((name) => Array.from({ length: MOST }, () => start(name)))
   delete process.env.BENCH_FILE_PLACE
-  const rates = { 1: [], [most]: [] }
+  const [bare, ours] = groups.map(() => ({ times: [], rates: [] }))
   try {
     say('several processes')
     // All of them the same sessions.
-    for (const child of children) await child.ask('fill', { count: sessions })
+    for (const child of groups.flat()) await child.ask('fill', { count: sessions })
+    const args = { row: 'get', count, population: sessions, concurrency: CONCURRENCY, first: false }
     for (let round = -1; round < rounds; round++) {
-      for (const processes of [1, most]) {
-        const args = { row: 'get', count, population: sessions, concurrency: CONCURRENCY }
-        const from = performance.now()
-        await Promise.all(
-          children
-            .slice(0, processes)
-            .map((child) => child.ask('round', { ...args, first: false })),
-        )
-        const rate = (count * processes) / (performance.now() - from)
-        if (round >= 0) rates[processes].push(rate)
+      for (const [measured, children] of [
+        [bare, groups[0]],
+        [ours, groups[1]],
+      ]) {
+        const [one, all] = [await rate(children.slice(0, 1), args), await rate(children, args)]
+        if (round < 0) continue
+        measured.times.push(all / one)
+        measured.rates.push(all)
       }
     }
   } finally {
-    for (const child of children) child.stop()
+    for (const child of groups.flat()) child.stop()
   }
-  const cores = Math.min(most, cpus().length)
-  const value = pairedRatio(rates[most], rates[1])
+  const value = pairedRatio(ours.times, bare.times)
+  const times = ({ times }) => `${median(times).toFixed(2)}x`
   return [
     {
       id: 'scale',
-      title: `get: ${most} processes beside 1, on ${cpus().length} cores`,
+      title: `get: ${MOST} processes ${times(ours)} one, on ${cpus().length} cores (bare JSON.parse ${times(bare)})`,
       sessions,
       unit: 'ns',
-      values: { rustFile: 1e6 / median(rates[most]) },
+      values: { rustFile: 1e6 / median(ours.rates), floor: 1e6 / median(bare.rates) },
       ratios: {},
-      target: { least: cores * 0.8, beside: 'one process', value },
+      target: { least: 0.9, beside: 'bare JSON.parse', value },
     },
   ]
+}
+
+/** Operations in a ms of all these processes together. */
+async function rate(children, args) {
+  const from = performance.now()
+  await Promise.all(children.map((child) => child.ask('round', args)))
+  return (args.count * children.length) / (performance.now() - from)
 }
