@@ -10,10 +10,11 @@ const named = (value) => [{ name: 'commonName', value }]
 const kind = { keyType: 'ec', algorithm: 'sha256' }
 
 /**
- * A server's certificate for 127.0.0.1 and the authority that vouches for it: `{ ca, cert, key, end }`,
- * paths of PEM files, and what removes them. rustls takes no certificate that is its own authority.
+ * A certificate for 127.0.0.1, and for these host names, and the authority that vouches for it:
+ * `{ ca, cert, key, both, end }`, paths of PEM files, and what removes them. rustls takes no certificate
+ * that is its own authority.
  */
-async function certificates() {
+async function certificates(...hosts) {
   const authority = await generate(named('the authority of these tests'), {
     ...kind,
     extensions: [
@@ -26,7 +27,10 @@ async function certificates() {
     ca: { key: authority.private, cert: authority.cert },
     extensions: [
       { name: 'basicConstraints', cA: false },
-      { name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] },
+      {
+        name: 'subjectAltName',
+        altNames: [{ type: 7, ip: '127.0.0.1' }, ...hosts.map((value) => ({ type: 2, value }))],
+      },
     ],
   })
   const folder = mkdtempSync(join(tmpdir(), 'rust-session-store-tls-'))
@@ -39,6 +43,7 @@ async function certificates() {
     ca: file('ca.pem', authority.cert),
     cert: file('cert.pem', server.cert),
     key: file('key.pem', server.private),
+    both: file('both.pem', `${server.cert}\n${server.private}`),
     end: () => rmSync(folder, { recursive: true, force: true }),
   }
 }

@@ -112,7 +112,7 @@ async function listens(port) {
 
 /**
  * Starts a server of our own: `{ port, url, start(), kill(), stop() }`. After `kill` (SIGKILL) it can be
- * started again, on the same port with the same data; `stop` removes those too.
+ * started again, on the same port with the same data and perhaps more flags; `stop` removes the data too.
  *
  * @param flags more flags for it
  */
@@ -126,9 +126,9 @@ async function startServer(...flags) {
   const server = {
     port,
     url: `mongodb://127.0.0.1:${port}`,
-    async start() {
+    async start(...more) {
       const log = fs.openSync(path.join(folder, 'log'), 'a')
-      child = spawn(python, ['-c', SERVE, ...args, '--log-level', 'ERROR', ...flags], {
+      child = spawn(python, ['-c', SERVE, ...args, '--log-level', 'ERROR', ...flags, ...more], {
         stdio: ['pipe', log, log],
         env: { ...process.env, REMOVE: folder },
       })

@@ -83,8 +83,8 @@ impl<'a> Handle<'a> {
     }
 
     /// The store, unless it was closed.
-    pub fn with<R>(self, then: impl FnOnce(&Store) -> R) -> Option<R> {
-        self.0.store.borrow().as_deref().map(then)
+    pub fn with<R>(self, then: impl FnOnce(&Arc<Store>) -> R) -> Option<R> {
+        self.0.store.borrow().as_ref().map(then)
     }
 
     /// The store, unless it was closed, to be kept beyond this call.

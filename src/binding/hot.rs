@@ -23,13 +23,14 @@ use super::{
     },
     handle::Handle,
     millis,
-    operate::{Work, ask, inside, operate, ready, settle},
+    operate::{Work, ask, inside, ready, settle},
+    saving::{Kept, Save},
     text::Text,
 };
 use crate::{
     error::{Error, Kind},
     record::{Draft, ExpiryRule, Version},
-    store::{Base, Store},
+    store::Base,
 };
 
 /// A function of a handle, the sid, and up to two texts more.
@@ -128,12 +129,16 @@ fn set(env: Env, handle: Handle<'_>, [sid, payload, base_text]: [Text; 3]) -> Re
             settle(store.save(&sid.lend()?, draft, base, now)).map(Outcome::Saved)
         });
     }
-    let (sid, payload, text) = (sid.to_vec()?, payload.to_vec()?, owned(version, base_text)?);
-    operate(env, handle, "set", Work::Any, async move |store| {
-        let text = || text.clone();
-        let base = version.map(|version| Base { version, text: &text, cookie_only });
-        let draft = Draft { payload: &payload, ..draft };
-        store.save(&sid, draft, base, now).await.map(Outcome::Saved)
+    ask(env, handle, "set", |store| {
+        let (store, sid, payload) = (store.clone(), sid.lend()?, payload.lend()?);
+        let save = match version {
+            None => Save::put(store, &sid, Draft { payload: &payload, ..draft }, now),
+            Some(version) => {
+                let texts = [&*sid, &base_text.lend()?, &payload];
+                Save::replace(store, Kept::new(texts, version, cookie_only, draft, now))
+            }
+        };
+        save.map(Work::Save)
     })
 }
 
@@ -160,11 +165,6 @@ fn touch(env: Env, handle: Handle<'_>, [sid, base_text, _]: [Text; 3]) -> Result
     })
 }
 
-/// The text of the base, where there is one.
-fn owned(version: Option<Version>, base_text: Text) -> Result<Bytes> {
-    Ok(if version.is_some() { base_text.to_vec()?.into() } else { Bytes::new() })
-}
-
 /// The version of the base, where there is one.
 fn version(handle: Handle<'_>) -> Option<Version> {
     let version = handle.number(BASE);
@@ -176,7 +176,7 @@ fn version(handle: Handle<'_>) -> Option<Version> {
 fn flush(_: Env, handle: Handle<'_>, _: [Text; 3]) -> Result<Raw> {
     if let Some(waiting) = handle.waiting() {
         waiting.end_turn();
-        handle.with(Store::flush);
+        handle.with(|store| store.flush());
         handle.set(EXTRA, waiting.has_output().into());
     }
     Ok(undefined())

@@ -14,6 +14,7 @@ mod bell;
 mod handle;
 mod hot;
 mod operate;
+mod saving;
 mod text;
 mod waiting;
 
@@ -157,7 +158,7 @@ pub fn cancel(handle: Handle<'_>, id: u32) {
 /// Operations have been waiting for as long as one may. What was read is known.
 #[napi]
 pub fn late(handle: Handle<'_>) {
-    handle.with(Store::late);
+    handle.with(|store| store.late());
 }
 
 /// Leaves in `room` what is to be written next over a connection that JavaScript carries, and as `EXTRA`
@@ -194,7 +195,7 @@ pub fn lost(handle: Handle<'_>, line: u32) {
 #[napi]
 pub fn events(env: Env, handle: Handle<'_>) -> Result<Raw> {
     let Some(waiting) = handle.waiting() else { return Ok(undefined()) };
-    let backend = handle.with(Store::backend).unwrap_or_default();
+    let backend = handle.with(|store| store.backend()).unwrap_or_default();
     let events = waiting.events().into_iter().map(|event| match event {
         Event::Down(error) => json!(["down", error_json(&error.at(backend, "connect"))]),
         Event::Up => json!(["up"]),

@@ -13,6 +13,7 @@ use napi::{Env, Result};
 use super::{
     answer::{ID, Outcome, PENDING, Raw, STATUS, tell, undefined},
     handle::Handle,
+    saving::Save,
     waiting::{Begun, Waiting},
 };
 use crate::{
@@ -93,7 +94,7 @@ pub fn ask(
     env: Env,
     handle: Handle<'_>,
     operation: &'static str,
-    ask: impl FnOnce(&Store) -> crate::error::Result<Work>,
+    ask: impl FnOnce(&Arc<Store>) -> crate::error::Result<Work>,
 ) -> Result<Raw> {
     let asked =
         catch_unwind(AssertUnwindSafe(|| handle.with(|store| (store.backend(), ask(store)))));
@@ -127,7 +128,9 @@ pub enum Work {
     Get(Answer<Option<Record>>),
     /// A touch of the backend's.
     Touch(Answer<Touched>),
-    /// Whatever a session takes.
+    /// A save.
+    Save(Save),
+    /// Whatever else a session takes.
     Any(Boxed),
     /// A step that looks at many sessions, and may take several commands.
     Walk(Boxed),
@@ -140,6 +143,7 @@ impl Future for Work {
         match self.get_mut() {
             Work::Get(answer) => Pin::new(answer).poll(cx).map_ok(Outcome::Session),
             Work::Touch(answer) => Pin::new(answer).poll(cx).map_ok(|_| Outcome::Done),
+            Work::Save(save) => save.poll(cx),
             Work::Any(future) | Work::Walk(future) => future.as_mut().poll(cx),
         }
     }

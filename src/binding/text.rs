@@ -18,8 +18,8 @@ use crate::error::{Error, Kind};
 const SCRATCH_BYTES: usize = 16 * 1024;
 /// Room that is not kept for the next call.
 const LARGE_BYTES: usize = 256 * 1024;
-/// Buffers that are kept: one for the sid and one for the payload of a call.
-const KEPT: usize = 2;
+/// Buffers that are kept: for the sid, the payload and the base of a call.
+const KEPT: usize = 3;
 /// U+FFFD in UTF-8.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 

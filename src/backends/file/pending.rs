@@ -154,8 +154,10 @@ impl Pending {
             inner.queue_touches();
         }
         inner.bytes = 0;
+        // With room for as many again: a queue that grows is copied, on the callers' thread.
+        let next = Vec::with_capacity(inner.queue.len());
         Batch {
-            operations: std::mem::take(&mut inner.queue),
+            operations: std::mem::replace(&mut inner.queue, next),
             tasks: std::mem::take(&mut inner.tasks),
             closing: inner.closing.take(),
         }

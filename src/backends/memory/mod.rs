@@ -239,9 +239,7 @@ impl Backend for Memory {
         let mut shard = self.shards().write(hash);
         let found = shard.slot(hash, sid);
         let (slot, old) = match found {
-            Some(slot) => {
-                (slot, self.rewrite(Shards::index(hash), &mut shard, slot, &content))
-            }
+            Some(slot) => (slot, self.rewrite(Shards::index(hash), &mut shard, slot, &content)),
             None => (self.add(&mut shard, hash, Cell::new(sid, &content)), None),
         };
         drop(shard);
