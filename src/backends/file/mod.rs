@@ -11,6 +11,7 @@
 //! | `layout` | keys and values |
 //! | `change` | what is asked of the writer, and what came of it |
 //! | `pending` | what is asked for and not written yet |
+//! | `answers` | where its answers are put, and who is woken when |
 //! | `writer` | the thread that writes |
 //! | `apply` | one write transaction |
 //! | `look` | reading, counting, walking |
@@ -39,6 +40,7 @@ use crate::{
     record::{Draft, Millis, Record, Seen, Touch},
 };
 
+mod answers;
 mod apply;
 mod change;
 mod failure;
@@ -128,12 +130,12 @@ impl File {
     /// The answer of the writer, as `told` tells it.
     fn written<T: Send + 'static>(
         &self,
-        asked: Result<oneshot::Receiver<Result<Outcome>>>,
+        asked: Result<pending::Asked>,
         told: fn(Outcome) -> T,
     ) -> Answer<T> {
         match asked {
             Ok(outcome) => Answer::Later(Box::pin(async move {
-                outcome.await.unwrap_or_else(|_| Err(pending::lost())).map(told)
+                outcome.await.unwrap_or_else(|| Err(pending::lost())).map(told)
             })),
             Err(error) => Answer::Ready(Err(error)),
         }

@@ -20,6 +20,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::{
+    answers,
     change::{Change, Move, Operation, Outcome, Save},
     layout::{Head, Key, SpaceId},
 };
@@ -35,7 +36,9 @@ const MAX_TOUCHES: usize = 65_536;
 const CHUNK: usize = 256;
 
 /// Who waits for a change.
-pub type Answer = oneshot::Sender<Result<Outcome>>;
+pub type Answer = answers::Sender<Result<Outcome>>;
+/// What they wait with.
+pub type Asked = answers::Receiver<Result<Outcome>>;
 /// What runs on the writer's thread once all that was asked for before it is done.
 pub type Task = Box<dyn FnOnce() + Send>;
 
@@ -293,9 +296,9 @@ impl Asking<'_> {
         save: Save,
         change: impl FnOnce(Save) -> Change,
         foretold: Option<Head>,
-    ) -> Result<oneshot::Receiver<Result<Outcome>>> {
+    ) -> Result<Asked> {
         self.check_room()?;
-        let (answer, outcome) = oneshot::channel();
+        let (answer, outcome) = answers::place();
         let payload = save.payload();
         let change = change(save);
         // Before the save, which keeps the expiry perhaps.
@@ -309,9 +312,9 @@ impl Asking<'_> {
     }
 
     /// Queues the removal of a record.
-    pub fn remove(&mut self, key: Key) -> Result<oneshot::Receiver<Result<Outcome>>> {
+    pub fn remove(&mut self, key: Key) -> Result<Asked> {
         self.check_room()?;
-        let (answer, outcome) = oneshot::channel();
+        let (answer, outcome) = answers::place();
         let number = self.inner.push(key, Change::Remove, Some(answer));
         let record = Some((number, Foretold::Gone));
         self.inner.entries.insert(key, Entry { record, touch: None });
@@ -319,9 +322,9 @@ impl Asking<'_> {
     }
 
     /// Queues the removal of all records of a space.
-    pub fn clear(&mut self, space: SpaceId) -> Result<oneshot::Receiver<Result<Outcome>>> {
+    pub fn clear(&mut self, space: SpaceId) -> Result<Asked> {
         self.check_room()?;
-        let (answer, outcome) = oneshot::channel();
+        let (answer, outcome) = answers::place();
         let key = Key { space, hash: 0 };
         let number = self.inner.push(key, Change::Clear, Some(answer));
         self.inner.clears.insert(space, number);

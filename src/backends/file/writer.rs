@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    answers::Wakers,
     apply::{self, Batch},
     change::{Change, Operation, Outcome},
     failure::Failure,
@@ -91,9 +92,10 @@ impl Writer {
             Ok(outcomes) => {
                 // First, so that who is answered sees what the file has.
                 self.shared.pending.done(&asked, false);
+                let mut wakers = Wakers::default();
                 for ((_, answer), outcome) in asked.into_iter().zip(outcomes) {
                     if let Some(answer) = answer {
-                        let _ = answer.send(self.told(outcome));
+                        answer.fill(self.told(outcome), &mut wakers);
                     }
                 }
             }
@@ -127,8 +129,9 @@ impl Writer {
         if asked.iter().any(|(operation, _)| matches!(operation.change, Change::Touch(_))) {
             self.shared.warn(failure);
         }
+        let mut wakers = Wakers::default();
         for answer in asked.into_iter().filter_map(|(_, answer)| answer) {
-            let _ = answer.send(Err(failure.error(&self.shared.folder)));
+            answer.fill(Err(failure.error(&self.shared.folder)), &mut wakers);
         }
     }
 
