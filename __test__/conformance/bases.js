@@ -66,6 +66,31 @@ module.exports = (row) => {
     })
   }
 
+  rule('base: renewed by each save, so that nothing is merged with itself', async ({ open }) => {
+    const store = await open()
+    await h.seed(store, 'a', { n: 1 })
+    const session = await h.load(store, 'a')
+    for (let n = 2; n < 5; n++) {
+      session.n = n
+      await store.set('a', session)
+    }
+    assert.equal((await store.get('a')).n, 4)
+    assert.equal((await store.stats()).merges, 0)
+  })
+
+  rule('base: of what was read, also once the Session made of it was saved', async ({ open }) => {
+    const store = await open()
+    await h.seed(store, 'a', { n: 1 })
+    const read = await store.get('a')
+    const session = store.createSession({ sessionID: 'a', sessionStore: store }, read)
+    session.cart = 'full'
+    await store.set('a', session)
+    read.n = 2
+    await store.set('a', read)
+    const got = await store.get('a')
+    assert.deepEqual([got.n, got.cart], [2, 'full'], 'it knows nothing of the cart, and keeps it')
+  })
+
   rule('base: carried by a session made and saved, as for a new visitor', async ({ open }) => {
     const store = await open()
     const session = h.visitor(store, 'a', { n: 1 })
