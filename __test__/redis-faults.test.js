@@ -69,6 +69,21 @@ function fault(name, body) {
   })
 }
 
+fault('what has come while the event loop was held up is no failure', async ({ use, open }) => {
+  const server = await use(startRedis())
+  const store = await open(server.url, { commandTimeout: 200 })
+  const downs = listen(store, 'down')
+  await store.set('a', plain({ n: 1 }))
+  const reading = store.get('a')
+  // It is sent at the end of the turn.
+  await new Promise(setImmediate)
+  const end = Date.now() + 500
+  while (Date.now() < end) {}
+  assert.equal((await reading).n, 1)
+  assert.equal((await store.get('a')).n, 1)
+  assert.deepEqual(downs, [])
+})
+
 /** As `fault`, for each kind of URL; the body has a proxy before its server, too. */
 function networkFault(name, body) {
   for (const [place, start] of Object.entries(PLACES)) {

@@ -176,3 +176,87 @@ impl Protocol for Lane {
 fn gone() -> Failure {
     RedisError::from(io::Error::from(io::ErrorKind::BrokenPipe)).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use socket2::{Domain, Type};
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::transport::Socket as Carried;
+
+    const AT_ONCE: Duration = Duration::ZERO;
+    const NEVER: Duration = Duration::from_secs(3_600);
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Transport for Counting {
+        fn carry(&self, _: Carried, _: Arc<dyn Protocol>) {}
+
+        fn wake(&self) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn lane() -> Lane {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        Lane::new(socket, Arc::<Counting>::default())
+    }
+
+    /// Sends a batch of one command, and has it written.
+    fn send(lane: &Lane) -> Arc<Answers> {
+        let mut batch = Batch::new(1);
+        let _ = batch.add(redis::cmd("PING"));
+        let answers = batch.answers.clone();
+        lane.send(batch, TaskTracker::new().token());
+        assert!(lane.has_output());
+        assert!(lane.output(&mut [0; 64]) > 0 && !lane.has_output());
+        answers
+    }
+
+    fn is_over(lane: &Lane) -> bool {
+        lane.state.lock().is_over
+    }
+
+    #[test]
+    fn who_owes_no_answer_is_not_silent() {
+        let lane = lane();
+        lane.late(AT_ONCE);
+        send(&lane);
+        lane.received(b"+PONG\r\n");
+        lane.late(AT_ONCE);
+        assert!(!is_over(&lane));
+    }
+
+    #[test]
+    fn silence_is_noticed_also_after_an_answer_and_a_part_of_the_next() {
+        let lane = lane();
+        send(&lane);
+        send(&lane);
+        lane.received(b"+PONG\r\n+PO");
+        lane.late(NEVER);
+        assert!(!is_over(&lane));
+        lane.late(AT_ONCE);
+        assert!(is_over(&lane));
+    }
+
+    #[test]
+    fn what_is_not_written_yet_is_no_silence_of_the_server() {
+        let lane = lane();
+        let mut batch = Batch::new(1);
+        let _ = batch.add(redis::cmd("PING"));
+        lane.send(batch, TaskTracker::new().token());
+        lane.late(AT_ONCE);
+        assert!(!is_over(&lane));
+    }
+
+    #[test]
+    fn an_answer_that_nobody_asked_for_ends_it() {
+        let lane = lane();
+        lane.received(b"+PONG\r\n");
+        assert!(is_over(&lane));
+    }
+}
