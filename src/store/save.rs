@@ -153,7 +153,7 @@ impl Store {
     }
 
     /// As [`Store::save`], of what was read at a spot and is as it was then. `None`, and nothing is done,
-    /// where it is not, and where a save does more than write. See [`Backend::replace_at`].
+    /// where it is not, and where a save does more than write. See [`crate::backend::Backend::replace_at`].
     pub fn save_at(
         &self,
         spot: u64,

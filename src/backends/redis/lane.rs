@@ -209,7 +209,7 @@ mod tests {
     /// Sends a batch of one command, and has it written.
     fn send(lane: &Lane) -> Arc<Answers> {
         let mut batch = Batch::new(1);
-        let _ = batch.add(redis::cmd("PING"));
+        drop(batch.add(redis::cmd("PING")));
         let answers = batch.answers.clone();
         lane.send(batch, TaskTracker::new().token());
         assert!(lane.has_output());
@@ -247,7 +247,7 @@ mod tests {
     fn what_is_not_written_yet_is_no_silence_of_the_server() {
         let lane = lane();
         let mut batch = Batch::new(1);
-        let _ = batch.add(redis::cmd("PING"));
+        drop(batch.add(redis::cmd("PING")));
         lane.send(batch, TaskTracker::new().token());
         lane.late(AT_ONCE);
         assert!(!is_over(&lane));
