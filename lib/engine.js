@@ -48,7 +48,7 @@ class Engine {
     this.inside = inside
     // Undefined where every operation is.
     this.waiting = facts.waits ? waiting : undefined
-    this.waiting?.start(handle, commandTimeoutMs)
+    this.waiting?.start(handle, commandTimeoutMs, inside.get)
     this.passThrough = facts.passThrough
     this.ttl = typeof options.ttl === 'function' ? options.ttl : ttlMs
     const serializer = options.serializer ?? JSON

@@ -24,8 +24,10 @@ const {
 } = require('./numbers')
 const { carry, newBuffer } = require('./sockets')
 
-// Operations after which a turn that goes on and on is sent as far as it has come.
+// Operations after which a turn that goes on and on is sent as far as it has come: over a network, where
+// each time is a system call, and to a thread of this process, which can as well begin.
 const MANY = 32
+const SOME = 8
 
 // Sids after which the Map of them is made anew: see `places`.
 const FRESH = 512
@@ -94,6 +96,7 @@ class Pending extends AsyncResource {
 class Waiting {
   #handle
   #timeout
+  #many
   #onEvents
   // How many operations wait.
   #size = 0
@@ -119,10 +122,14 @@ class Waiting {
     this.self = () => weak.deref()
   }
 
-  /** @param timeout ms after which an operation has failed */
-  start(handle, timeout) {
+  /**
+   * @param timeout ms after which an operation has failed
+   * @param isNear whether it is a thread of this process that is waited for
+   */
+  start(handle, timeout, isNear) {
     this.#handle = handle
     this.#timeout = timeout
+    this.#many = isNear ? SOME : MANY
   }
 
   /** Whether operations on this sid have to wait for one before them. */
@@ -193,7 +200,7 @@ class Waiting {
 
   /** Has what begins in this turn of the event loop sent together at its end. */
   #schedule() {
-    if (++this.#turn >= MANY) this.#flush()
+    if (++this.#turn >= this.#many) this.#flush()
     if (this.#isScheduled || this.#isDraining) return
     this.#isScheduled = true
     setImmediate(() => {
