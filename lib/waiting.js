@@ -29,6 +29,10 @@ const { carry, newBuffer } = require('./sockets')
 const MANY = 32
 const SOME = 8
 
+// Characters of text that count as one operation more over a network: a server takes longer over them, and
+// would be left with the last of them when the turn ends.
+const MUCH = 256
+
 // Sids after which the Map of them is made anew: see `places`.
 const FRESH = 512
 
@@ -97,6 +101,7 @@ class Waiting {
   #handle
   #timeout
   #many
+  #much
   #onEvents
   // How many operations wait.
   #size = 0
@@ -104,7 +109,8 @@ class Waiting {
   #sockets = new Map()
   // Where the engine leaves what is to be written over them.
   #room
-  // Sid -> the operations on it that are under way, and those that wait for them to end.
+  // Sid -> the operation on it that is under way, or, where there is another, both kinds: those that are
+  // under way and those that wait for them to end.
   #busy = new Map()
   #occupied = 0
   #turn = 0
@@ -130,6 +136,7 @@ class Waiting {
     this.#handle = handle
     this.#timeout = timeout
     this.#many = isNear ? SOME : MANY
+    this.#much = isNear ? Number.POSITIVE_INFINITY : MUCH
   }
 
   /** Whether operations on this sid have to wait for one before them. */
@@ -149,29 +156,38 @@ class Waiting {
 
   /** Whether a save of this object is under way. */
   isSaving(key, session) {
-    if (session === undefined) return false
-    return this.#busy.get(key)?.running.some((pending) => pending.session === session) ?? false
+    const busy = session === undefined ? undefined : this.#busy.get(key)
+    if (busy instanceof Pending) return busy.session === session
+    return busy?.running.some((pending) => pending.session === session) ?? false
   }
 
   /**
    * What the engine has just begun. With a `key`, later operations on that sid may wait for it.
-   * `session`: the object that it saves.
+   * `session`: the object that it saves, in so many characters of text.
    */
-  wait(go, key, session) {
+  wait(go, key, session, length = 0) {
     // Before anything is sent: its place is taken from here on.
     const pending = this.#begin(go, key)
     pending.session = session
-    this.#schedule()
+    this.#schedule(length)
     if (key === undefined) return pending
-    const busy = this.#busy.get(key)
-    if (busy === undefined) this.#occupy(key, pending)
-    else busy.running.push(pending)
+    if (this.#busy.has(key)) this.#crowd(key).running.push(pending)
+    else this.#occupy(key, pending)
     return pending
   }
 
   #occupy(key, pending) {
     if (++this.#occupied % FRESH === 0) this.#busy = new Map(this.#busy)
-    this.#busy.set(key, { running: [pending], queue: [] })
+    this.#busy.set(key, pending)
+  }
+
+  /** The operations on a sid that is busy, as lists. */
+  #crowd(key) {
+    const busy = this.#busy.get(key)
+    if (!(busy instanceof Pending)) return busy
+    const crowd = { running: [busy], queue: [] }
+    this.#busy.set(key, crowd)
+    return crowd
   }
 
   /** Begins when the operation that `key` is busy with has ended. */
@@ -180,8 +196,13 @@ class Waiting {
     this.#schedule()
     pending.isSent = false
     pending.behind = key
-    this.#queueOf(key).push(pending)
+    this.#line(pending)
     return pending
+  }
+
+  /** Has it wait for the sid that it is behind. */
+  #line(pending) {
+    this.#crowd(this.#busy.has(ALL) ? ALL : pending.behind).queue.push(pending)
   }
 
   #queueOf(key) {
@@ -199,8 +220,9 @@ class Waiting {
   }
 
   /** Has what begins in this turn of the event loop sent together at its end. */
-  #schedule() {
-    if (++this.#turn >= this.#many) this.#flush()
+  #schedule(length = 0) {
+    this.#turn += 1 + length / this.#much
+    if (this.#turn >= this.#many) this.#flush()
     if (this.#isScheduled || this.#isDraining) return
     this.#isScheduled = true
     setImmediate(() => {
@@ -320,7 +342,7 @@ class Waiting {
     // Of several steps that are answered for one by one, the whole has none.
     if (result.deadline !== Number.POSITIVE_INFINITY) result.deadline = pending.deadline
     if (pending.key !== undefined) {
-      const { running } = this.#busy.get(pending.key)
+      const { running } = this.#crowd(pending.key)
       running.splice(running.indexOf(pending), 1)
       if (result.key === undefined) running.push(result)
       result.key = pending.key
@@ -346,6 +368,10 @@ class Waiting {
   /** Begins what waited for this sid, up to the next that the others have to wait for. */
   #free(ended) {
     const busy = this.#busy.get(ended.key)
+    if (busy === ended) {
+      this.#busy.delete(ended.key)
+      return
+    }
     if (busy.running.length > 1) {
       busy.running.splice(busy.running.indexOf(ended), 1)
       return
@@ -355,9 +381,8 @@ class Waiting {
     for (const pending of busy.queue) {
       // One that is late is not begun any more; `#expire` ends it.
       if (pending.deadline <= now || places[pending.id] !== pending) continue
-      const next = this.#queueOf(pending.behind)
-      if (next === undefined) this.#step(pending)
-      else next.push(pending)
+      if (this.isBusy(pending.behind)) this.#line(pending)
+      else this.#step(pending)
     }
   }
 

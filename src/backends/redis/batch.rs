@@ -9,34 +9,55 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use redis::{Cmd, Pipeline, Value};
+use redis::{ServerError, Value};
 use tokio::time::Instant;
 
-use super::failure::Failure;
+use super::{
+    command::Command,
+    failure::Failure,
+    frames::Frames,
+    packed::{Kept, Packed},
+    reply::{Reply, misunderstood},
+};
 
 /// Commands that wait to be sent together.
 pub struct Batch {
-    pub commands: Pipeline,
+    pub commands: Packed,
     pub answers: Arc<Answers>,
     /// When the first of them was asked for.
     pub since: Instant,
 }
 
 impl Batch {
-    pub fn new(capacity: usize) -> Batch {
+    /// With room for so many commands and bytes.
+    pub fn new((commands, bytes): (usize, usize)) -> Batch {
         Batch {
-            commands: Pipeline::with_capacity(capacity),
+            commands: Packed::with_capacity(commands, bytes),
             answers: Arc::default(),
             since: Instant::now(),
         }
     }
 
     /// Adds a command; its answer is the call's.
-    pub fn add(&mut self, command: Cmd) -> Call {
+    pub fn add(&mut self, command: &Command<'_>) -> Call {
         let index = self.commands.len();
-        self.commands.add_command(command);
+        self.commands.push(command);
         Call::Sent { answers: self.answers.clone(), index }
     }
+}
+
+/// What [`Answers::take`] has taken.
+#[derive(Default)]
+pub struct Taken {
+    /// All answers of the batch are there.
+    pub is_whole: bool,
+    /// One of them says that the server is no master any more.
+    pub is_from_replica: bool,
+}
+
+/// A master that became a replica has to be left.
+pub fn is_from_replica(error: &ServerError) -> bool {
+    error.code() == "READONLY"
 }
 
 /// Where the answers of a batch arrive.
@@ -46,11 +67,11 @@ pub struct Answers(Mutex<State>);
 #[derive(Default)]
 struct State {
     /// The answers that are there, in the order of the commands.
-    replies: Vec<Value>,
+    replies: Vec<Reply>,
     /// Why there will be no more.
     failure: Option<Failure>,
     /// The commands: until all were answered, and longer if one of them with an error.
-    sent: Option<Pipeline>,
+    sent: Option<Packed>,
     is_refused: bool,
     /// Whoever waits is usually one and the same, and then is woken once.
     waker: Option<Waker>,
@@ -59,34 +80,48 @@ struct State {
 }
 
 impl Answers {
-    /// The commands were sent; their answers are to be [added](Answers::add) as they come.
-    pub fn expect(&self, sent: Pipeline) {
+    /// The commands were sent; their answers are to be [taken](Answers::take) as they come.
+    pub fn expect(&self, sent: Packed) {
         let mut state = self.0.lock();
         state.replies.reserve_exact(sent.len());
         state.sent = Some(sent);
     }
 
-    /// Adds the next answer, and says whether it was the last. The calls learn of it by
-    /// [`Answers::wake`].
-    pub fn add(&self, reply: Value) -> bool {
+    /// Takes the next answers, as far as they are there, and wakes those who wait for them.
+    pub fn take(&self, frames: &mut Frames) -> Result<Taken, Failure> {
         let mut state = self.0.lock();
-        state.is_refused |= matches!(reply, Value::ServerError(_));
-        state.replies.push(reply);
-        let is_last = state.sent.as_ref().is_none_or(|sent| sent.len() == state.replies.len());
-        if is_last && !state.is_refused {
-            state.sent = None;
+        let State { replies, sent, is_refused, .. } = &mut *state;
+        let (before, count) = (replies.len(), sent.as_ref().map_or(0, Packed::len));
+        let mut taken = Taken::default();
+        while replies.len() < count
+            && let Some(reply) = frames.next()?
+        {
+            if let Reply::Error(error) = &reply {
+                *is_refused = true;
+                taken.is_from_replica |= is_from_replica(error);
+            }
+            replies.push(reply);
         }
-        is_last
+        taken.is_whole = replies.len() == count;
+        if taken.is_whole && !*is_refused {
+            *sent = None;
+        }
+        let is_news = replies.len() > before;
+        drop(state);
+        if is_news {
+            self.wake();
+        }
+        Ok(taken)
     }
 
     /// Delivers the server's answers, one for each command.
-    pub fn deliver(&self, replies: Vec<Value>, sent: Pipeline) {
+    pub fn deliver(&self, replies: Vec<Value>, sent: Packed) {
         let mut state = self.0.lock();
-        state.is_refused = replies.iter().any(|reply| matches!(reply, Value::ServerError(_)));
+        state.replies = replies.into_iter().map(Reply::from).collect();
+        state.is_refused = state.replies.iter().any(|reply| matches!(reply, Reply::Error(_)));
         state.sent = state.is_refused.then_some(sent);
-        state.replies = replies;
         // A call whose answer is not among them must not wait for it.
-        state.failure = Some(super::reply::misunderstood());
+        state.failure = Some(misunderstood());
         drop(state);
         self.wake();
     }
@@ -137,14 +172,14 @@ impl From<Failure> for Call {
 
 impl Call {
     /// The command itself, once the server has answered it with an error.
-    pub fn command(&self) -> Option<Cmd> {
+    pub fn command(&self) -> Option<Kept> {
         let Call::Sent { answers, index } = self else { return None };
-        answers.0.lock().sent.as_ref()?.cmd_iter().nth(*index).cloned()
+        answers.0.lock().sent.as_ref()?.get(*index)
     }
 }
 
 impl Future for Call {
-    type Output = Result<Value, Failure>;
+    type Output = Result<Reply, Failure>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (answers, index) = match &*self {
@@ -154,8 +189,8 @@ impl Future for Call {
         let mut state = answers.0.lock();
         let answer = state.replies.get_mut(index).map(std::mem::take);
         match (answer, &state.failure) {
-            (Some(Value::ServerError(error)), _) => Poll::Ready(Err(error.into())),
-            (Some(value), _) => Poll::Ready(Ok(value)),
+            (Some(Reply::Error(error)), _) => Poll::Ready(Err(error.into())),
+            (Some(reply), _) => Poll::Ready(Ok(reply)),
             (None, Some(failure)) => Poll::Ready(Err(failure.clone())),
             (None, None) => {
                 state.wait(index, cx.waker());

@@ -14,7 +14,7 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use redis::{Cmd, Value};
+use redis::Value;
 use tokio::{
     sync::{Notify, watch},
     time::{sleep, timeout},
@@ -24,9 +24,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     address::{Node, Place, Plan},
     batch::Call,
+    command::Command,
     connect::{ask_one, connect},
     failure::Failure,
     link::Link,
+    reply::Reply,
     topology::{self, Topology},
     transaction::Change,
 };
@@ -99,10 +101,10 @@ impl Cluster {
     }
 
     /// Asks for a command to be sent to the node that has its key.
-    pub fn call(&self, command: Cmd) -> Call {
+    pub fn call(&self, command: &Command<'_>) -> Call {
         // Under the lock, so that no link is given up while a command is added to it.
         let nodes = self.nodes.read();
-        match nodes.owner(key(&command)) {
+        match nodes.owner(&command.key()) {
             Some(link) => link.call(command),
             None => self.nobody().into(),
         }
@@ -136,7 +138,7 @@ impl Cluster {
     }
 
     /// Asks for a command to be sent to a master, by its place among them.
-    pub fn call_master(&self, master: usize, command: Cmd) -> Call {
+    pub fn call_master(&self, master: usize, command: &Command<'_>) -> Call {
         match self.nodes.read().masters.get(master) {
             Some(link) => link.call(command),
             None => Failure::new(
@@ -169,10 +171,11 @@ impl Cluster {
             return None;
         }
         let command = call.command()?;
-        let node = topology::redirection(failure.detail(), &self.asked(key(&command))?)?;
+        let command = command.command();
+        let node = topology::redirection(failure.detail(), &self.asked(&command.key())?)?;
         Some(self.with_link(&node, |link| match code {
-            "ASK" => link.call_asking(command),
-            _ => link.call(command),
+            "ASK" => link.call_asking(&command),
+            _ => link.call(&command),
         }))
     }
 
@@ -251,18 +254,16 @@ impl Cluster {
 
     /// Reads the table from the first node that gives one.
     async fn read(&self) -> Option<Topology> {
-        let mut ask = redis::cmd("CLUSTER");
-        ask.arg("SLOTS");
         let up: Vec<(Node, Arc<Link>)> = {
             let nodes = self.nodes.read();
             let up = nodes.links.iter().filter(|(_, link)| link.is_up());
             up.map(|(node, link)| (node.clone(), link.clone())).collect()
         };
         for (node, link) in up {
-            let call = link.call(ask.clone());
+            let call = link.call(&Command::on_key("CLUSTER", b"SLOTS"));
             link.flush();
             let answer = timeout(self.plan.connect_timeout / 2, call).await;
-            if let Ok(Ok(answer)) = answer
+            if let Ok(Ok(Reply::Other(answer))) = answer
                 && let Some(topology) = Topology::read(&answer, &node)
             {
                 return Some(topology);
@@ -272,7 +273,7 @@ impl Cluster {
             let place = Place::Single(seed.clone());
             let answer = timeout(self.plan.connect_timeout / 2, async {
                 let mut connected = connect(&self.plan, &place).await?;
-                ask_one(&mut connected, &ask).await
+                ask_one(&mut connected, redis::cmd("CLUSTER").arg("SLOTS")).await
             });
             if let Ok(Ok(answer)) = answer.await
                 && let Some(topology) = Topology::read(&answer, seed)
@@ -352,11 +353,4 @@ pub fn moving() -> Failure {
 
 fn unreachable() -> Failure {
     Failure::new(Kind::Unavailable, "no node of the cluster can be reached; it is tried again")
-}
-
-/// The key of a command: its first argument, or that of a script.
-fn key(command: &Cmd) -> &[u8] {
-    let mut words = super::script::arguments(command);
-    let is_script = words.next().is_some_and(|name| name.starts_with(b"EVAL"));
-    words.nth(if is_script { 2 } else { 0 }).unwrap_or_default()
 }

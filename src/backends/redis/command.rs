@@ -1,11 +1,80 @@
-//! The commands that are sent, made on the calling thread. Knows the keys' form and no reply.
+//! The commands that are sent, made on the calling thread of words that are not theirs: they are written
+//! where they are sent from, and nowhere before. Knows the keys' form and no reply.
 
-use std::io::Write;
+use std::borrow::Cow;
 
-use redis::{Cmd, RedisWrite};
-
-use super::script::{REPLACE, TOUCH, arguments};
+use super::{
+    packed::Kept,
+    script::{REPLACE, TOUCH},
+};
 use crate::record::{Draft, ExpiryRule, Millis, NEVER, Touch};
+
+/// What a command consists of.
+#[derive(Clone, Copy)]
+pub enum Word<'w> {
+    /// Two parts that are sent as one: a key is a prefix and a sid.
+    Bytes([&'w [u8]; 2]),
+    /// Sent as its digits.
+    Number(i64),
+}
+
+/// As many words as any of ours has.
+const MOST_WORDS: usize = 8;
+
+/// A command: a list of words, the first of which is its name.
+pub struct Command<'w> {
+    words: [Word<'w>; MOST_WORDS],
+    count: usize,
+}
+
+impl Default for Command<'_> {
+    fn default() -> Self {
+        Command { words: [Word::Number(0); MOST_WORDS], count: 0 }
+    }
+}
+
+impl<'w> Command<'w> {
+    pub fn new(name: &'w str) -> Command<'w> {
+        let mut command = Command::default();
+        command.add(name.as_bytes());
+        command
+    }
+
+    /// A command on a key as the server gave it.
+    pub fn on_key(name: &'w str, key: &'w [u8]) -> Command<'w> {
+        let mut command = Command::new(name);
+        command.add(key);
+        command
+    }
+
+    pub fn add(&mut self, word: &'w [u8]) {
+        self.push(Word::Bytes([word, b""]));
+    }
+
+    pub fn number(&mut self, number: i64) {
+        self.push(Word::Number(number));
+    }
+
+    fn push(&mut self, word: Word<'w>) {
+        self.words[self.count] = word;
+        self.count += 1;
+    }
+
+    pub fn words(&self) -> &[Word<'w>] {
+        &self.words[..self.count]
+    }
+
+    /// Its key: the first argument, or that of a script.
+    pub fn key(&self) -> Cow<'w, [u8]> {
+        let is_script =
+            matches!(self.words[0], Word::Bytes([name, _]) if name.starts_with(b"EVAL"));
+        match self.words().get(if is_script { 3 } else { 1 }) {
+            Some(Word::Bytes([key, b""])) => Cow::Borrowed(key),
+            Some(Word::Bytes(parts)) => Cow::Owned(parts.concat()),
+            _ => Cow::Borrowed(b""),
+        }
+    }
+}
 
 /// What begins every key, and the pattern that finds them.
 pub struct Keys {
@@ -31,132 +100,103 @@ impl Keys {
         key.strip_prefix(&self.prefix[..])
     }
 
-    fn command(&self, name: &str, sid: &[u8], arguments: usize, bytes: usize) -> Cmd {
-        let mut command =
-            Cmd::with_capacity(2 + arguments, name.len() + self.prefix.len() + sid.len() + bytes);
-        command.write_arg(name.as_bytes());
-        self.write_key(&mut command, sid);
+    fn command<'w>(&'w self, name: &'w str, sid: &'w [u8]) -> Command<'w> {
+        let mut command = Command::new(name);
+        command.push(Word::Bytes([&self.prefix, sid]));
         command
     }
 
-    fn write_key(&self, command: &mut Cmd, sid: &[u8]) {
-        let mut key = command.writer_for_next_arg();
-        // Writing to a command's buffer does not fail.
-        let _ = key.write_all(&self.prefix).and_then(|()| key.write_all(sid));
+    pub fn get<'w>(&'w self, sid: &'w [u8]) -> Command<'w> {
+        self.command("GET", sid)
     }
 
-    pub fn get(&self, sid: &[u8]) -> Cmd {
-        self.command("GET", sid, 0, 0)
-    }
-
-    pub fn put(&self, sid: &[u8], draft: &Draft<'_>, now: Millis) -> Cmd {
-        let mut command = self.command("SET", sid, 3, draft.payload.len() + 18);
-        command.write_arg(draft.payload);
+    pub fn put<'w>(&'w self, sid: &'w [u8], draft: &Draft<'w>, now: Millis) -> Command<'w> {
+        let mut command = self.command("SET", sid);
+        command.add(draft.payload);
         if draft.expires < NEVER {
-            command.write_arg(b"PX");
-            write_ms(&mut command, left(draft.expires, now));
+            command.add(b"PX");
+            command.number(left(draft.expires, now));
         }
         command
     }
 
-    pub fn remove(&self, sid: &[u8]) -> Cmd {
-        self.command("DEL", sid, 0, 0)
+    pub fn remove<'w>(&'w self, sid: &'w [u8]) -> Command<'w> {
+        self.command("DEL", sid)
     }
 
     /// A touch in one command, without a script.
-    pub fn touch(&self, sid: &[u8], touch: &Touch, now: Millis) -> Cmd {
-        let mut command = self.command("PEXPIRE", sid, 2, 18);
-        write_ms(&mut command, left(touch.expires, now));
+    pub fn touch<'w>(&'w self, sid: &'w [u8], touch: &Touch, now: Millis) -> Command<'w> {
+        let mut command = self.command("PEXPIRE", sid);
+        command.number(left(touch.expires, now));
         if touch.rule == ExpiryRule::Later {
-            command.write_arg(b"GT");
+            command.add(b"GT");
         }
         command
     }
 
     /// A touch that looks at the expiry first: for `slack`, and for servers without `GT`.
-    pub fn touch_by_script(&self, sid: &[u8], touch: &Touch, now: Millis) -> Cmd {
-        let mut command = self.script(TOUCH.hash(), sid, 3, 40);
-        command.write_arg(mode(touch.rule));
-        write_ms(&mut command, left(touch.expires, now));
-        write_ms(&mut command, touch.slack as i64);
+    pub fn touch_by_script<'w>(&'w self, sid: &'w [u8], touch: &Touch, now: Millis) -> Command<'w> {
+        let mut command = self.script(TOUCH.hash(), sid);
+        command.add(mode(touch.rule));
+        command.number(left(touch.expires, now));
+        command.number(touch.slack as i64);
         command
     }
 
-    pub fn replace(&self, sid: &[u8], seen: Option<&[u8]>, draft: &Draft<'_>, now: Millis) -> Cmd {
-        let texts = draft.payload.len() + seen.map_or(0, <[u8]>::len);
-        let mut command = self.script(REPLACE.hash(), sid, 4, texts + 22);
-        command.write_arg(draft.payload);
-        command.write_arg(mode(draft.rule));
-        write_ms(&mut command, left(draft.expires, now));
+    pub fn replace<'w>(
+        &'w self,
+        sid: &'w [u8],
+        seen: Option<&'w [u8]>,
+        draft: &Draft<'w>,
+        now: Millis,
+    ) -> Command<'w> {
+        let mut command = self.script(REPLACE.hash(), sid);
+        command.add(draft.payload);
+        command.add(mode(draft.rule));
+        command.number(left(draft.expires, now));
         if let Some(seen) = seen {
-            command.write_arg(seen);
+            command.add(seen);
         }
         command
     }
 
-    fn script(&self, hash: &str, sid: &[u8], arguments: usize, bytes: usize) -> Cmd {
-        let size = hash.len() + self.prefix.len() + sid.len() + bytes + 10;
-        let mut command = Cmd::with_capacity(4 + arguments, size);
-        command.write_arg(b"EVALSHA");
-        command.write_arg(hash.as_bytes());
-        command.write_arg(b"1");
-        self.write_key(&mut command, sid);
+    fn script<'w>(&'w self, hash: &'w str, sid: &'w [u8]) -> Command<'w> {
+        let mut command = Command::new("EVALSHA");
+        command.add(hash.as_bytes());
+        command.number(1);
+        command.push(Word::Bytes([&self.prefix, sid]));
         command
     }
 
     /// A step of a walk, which looks at about `count` keys of whatever prefix.
-    pub fn scan(&self, cursor: u64, count: u32) -> Cmd {
-        let mut command = redis::cmd("SCAN");
-        command.arg(cursor).arg("MATCH").arg(&self.pattern[..]);
-        command.arg("COUNT").arg(count).arg("TYPE").arg("string");
+    pub fn scan(&self, cursor: u64, count: u32) -> Command<'_> {
+        let mut command = Command::new("SCAN");
+        command.number(cursor as i64);
+        command.add(b"MATCH");
+        command.add(&self.pattern);
+        command.add(b"COUNT");
+        command.number(count.into());
+        command.add(b"TYPE");
+        command.add(b"string");
         command
     }
 }
 
-/// A command on a key as the server gave it.
-pub fn on_key(name: &str, key: &[u8]) -> Cmd {
-    let mut command = Cmd::with_capacity(2, name.len() + key.len());
-    command.write_arg(name.as_bytes());
-    command.write_arg(key);
-    command
-}
-
 /// The script instead of a [`Keys::touch`] that the server did not understand.
-pub fn touch_instead(touch: &Cmd) -> Option<Cmd> {
-    let mut words = arguments(touch).skip(1);
-    let (key, left) = (words.next()?, words.next()?);
-    let mut command = Cmd::new();
-    for word in
-        [b"EVALSHA", TOUCH.hash().as_bytes(), b"1", key, mode(ExpiryRule::Later), left, b"0"]
-    {
-        command.write_arg(word);
-    }
+pub fn touch_instead(touch: &Kept) -> Option<Command<'_>> {
+    let mut command = Command::new("EVALSHA");
+    command.add(TOUCH.hash().as_bytes());
+    command.number(1);
+    command.add(touch.word(1)?);
+    command.add(mode(ExpiryRule::Later));
+    command.add(touch.word(2)?);
+    command.number(0);
     Some(command)
 }
 
 /// The expiry as a distance, since the server has a clock of its own. Negative when it is past.
 fn left(expires: Millis, now: Millis) -> i64 {
     expires.min(NEVER) as i64 - now.min(NEVER) as i64
-}
-
-/// Decimal digits without the formatting machinery, which is a good part of a touch.
-fn write_ms(command: &mut Cmd, ms: i64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    let mut rest = ms.unsigned_abs();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if ms < 0 {
-        at -= 1;
-        digits[at] = b'-';
-    }
-    command.write_arg(&digits[at..]);
 }
 
 /// How the scripts know a rule.
@@ -172,8 +212,10 @@ fn mode(rule: ExpiryRule) -> &'static [u8] {
 mod tests {
     use super::*;
 
-    fn packed(command: &Cmd) -> String {
-        String::from_utf8(command.get_packed_command()).unwrap().replace("\r\n", " ")
+    fn packed(command: &Command<'_>) -> String {
+        let kept = Kept::of(command);
+        let words: Vec<_> = kept.words().map(|word| String::from_utf8_lossy(word)).collect();
+        words.join(" ")
     }
 
     #[test]
@@ -181,16 +223,19 @@ mod tests {
         let keys = Keys::new("sess:");
         let draft =
             |expires| Draft { payload: b"{}", expires, rule: ExpiryRule::Set, moved: false };
-        assert_eq!(
-            packed(&keys.put(b"a", &draft(1500), 1000)),
-            "*5 $3 SET $6 sess:a $2 {} $2 PX $3 500 "
-        );
-        assert_eq!(packed(&keys.put(b"a", &draft(NEVER), 1000)), "*3 $3 SET $6 sess:a $2 {} ");
+        assert_eq!(packed(&keys.put(b"a", &draft(1500), 1000)), "SET sess:a {} PX 500");
+        assert_eq!(packed(&keys.put(b"a", &draft(NEVER), 1000)), "SET sess:a {}");
         let touch = Touch { expires: 990, rule: ExpiryRule::Later, slack: 0, seen: None };
-        assert_eq!(
-            packed(&keys.touch(b"a", &touch, 1000)),
-            "*4 $7 PEXPIRE $6 sess:a $3 -10 $2 GT "
-        );
+        assert_eq!(packed(&keys.touch(b"a", &touch, 1000)), "PEXPIRE sess:a -10 GT");
+    }
+
+    #[test]
+    fn keys_are_found_in_commands_also_of_scripts() {
+        let keys = Keys::new("sess:");
+        let touch = Touch { expires: 990, rule: ExpiryRule::Later, slack: 0, seen: None };
+        assert_eq!(&*keys.get(b"a").key(), b"sess:a");
+        assert_eq!(&*keys.touch_by_script(b"a", &touch, 1000).key(), b"sess:a");
+        assert_eq!(&*Command::new("PING").key(), b"");
     }
 
     #[test]

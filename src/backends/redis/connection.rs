@@ -11,7 +11,7 @@ use std::{
 };
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use redis::{Pipeline, Value};
+use redis::Value;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, timeout, timeout_at},
@@ -19,9 +19,11 @@ use tokio::{
 
 use super::{
     address::{Place, Plan},
+    batch::is_from_replica,
     connect::{Connected, Driver, connect},
     failure::Failure,
     lane::Lane,
+    packed::Packed,
 };
 use crate::{
     backend::{Event, Listener},
@@ -178,18 +180,16 @@ impl Connection {
 
 impl Task {
     /// Sends commands and waits for their answers; one of them is as good as the other at this level.
-    pub async fn exchange(
-        &self,
-        commands: &Pipeline,
-        until: Instant,
-    ) -> Result<Vec<Value>, Failure> {
+    pub async fn exchange(&self, commands: &Packed, until: Instant) -> Result<Vec<Value>, Failure> {
         let answered = self.answered.load(Relaxed);
         let mut connection = self.commands.clone();
-        let sent = pin!(connection.send_packed_commands(commands, 0, commands.len()));
+        let pipeline = commands.pipeline();
+        let sent = pin!(connection.send_packed_commands(&pipeline, 0, commands.len()));
         match timeout_at(until, sent).await {
             Ok(Ok(replies)) => {
                 self.answered.fetch_add(1, Relaxed);
-                if replies.iter().any(is_from_replica) && is_steady(self.since) {
+                let says_so = |reply: &Value| matches!(reply, Value::ServerError(error) if is_from_replica(error));
+                if replies.iter().any(says_so) && is_steady(self.since) {
                     self.replace.notify_one();
                 }
                 Ok(replies)
@@ -209,11 +209,6 @@ impl Task {
 /// Whether a connection has lasted long enough to expect the same of the next.
 pub fn is_steady(since: Instant) -> bool {
     since.elapsed() >= STEADY
-}
-
-/// A master that became a replica has to be left.
-pub fn is_from_replica(reply: &Value) -> bool {
-    matches!(reply, Value::ServerError(error) if error.code() == "READONLY")
 }
 
 pub fn silent() -> Failure {

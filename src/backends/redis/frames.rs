@@ -1,9 +1,13 @@
 //! Cuts what the server sends into replies. Knows where a reply ends, and leaves what it says, but for
 //! the plainest, to the crate. <https://redis.io/docs/latest/develop/reference/protocol-spec/> (RESP2)
 
+use bytes::BytesMut;
 use redis::Value;
 
-use super::{failure::Failure, reply::misunderstood};
+use super::{
+    failure::Failure,
+    reply::{Reply, misunderstood},
+};
 
 /// Room that is kept for the next replies, in bytes.
 const KEPT: usize = 1 << 20;
@@ -11,32 +15,27 @@ const KEPT: usize = 1 << 20;
 /// What was received and is not a whole reply yet.
 #[derive(Default)]
 pub struct Frames {
-    bytes: Vec<u8>,
-    /// Where the next reply begins.
-    start: usize,
-    /// How far that reply was looked through, and how many of its parts are still to come: one, unless
-    /// it is an array.
+    bytes: BytesMut,
+    /// How far the next reply was looked through, and how many of its parts are still to come: one,
+    /// unless it is an array.
     at: usize,
     missing: usize,
+    /// Some reply was so large that its room is not kept.
+    was_large: bool,
 }
 
 impl Frames {
     /// Takes what was received; [`Frames::next`] gives the replies.
     pub fn add(&mut self, bytes: &[u8]) {
-        if self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.at -= self.start;
-            self.start = 0;
-        }
-        if self.bytes.is_empty() {
-            self.bytes.shrink_to(KEPT);
+        if self.bytes.is_empty() && std::mem::take(&mut self.was_large) {
+            self.bytes = BytesMut::new();
         }
         self.bytes.extend_from_slice(bytes);
     }
 
     /// The next reply, once it is whole.
-    pub fn next(&mut self) -> Result<Option<Value>, Failure> {
-        if self.at == self.start {
+    pub fn next(&mut self) -> Result<Option<Reply>, Failure> {
+        if self.at == 0 {
             self.missing = 1;
         }
         while self.missing > 0 {
@@ -44,10 +43,9 @@ impl Frames {
             self.at += end;
             self.missing = (self.missing - 1).saturating_add(parts);
         }
-        let reply = &self.bytes[self.start..self.at];
-        let value = value(reply)?;
-        self.start = self.at;
-        Ok(Some(value))
+        let end = std::mem::take(&mut self.at);
+        self.was_large |= end > KEPT;
+        reply(self.bytes.split_to(end)).map(Some)
     }
 }
 
@@ -88,14 +86,18 @@ fn number(digits: &[u8]) -> Result<i64, Failure> {
 }
 
 /// What a whole reply says.
-fn value(reply: &[u8]) -> Result<Value, Failure> {
-    match first_line(reply) {
-        Some((b'$', digits, _)) if length(digits)?.is_none() => Ok(Value::Nil),
-        Some((b'$', _, start)) => Ok(Value::BulkString(reply[start..reply.len() - 2].to_vec())),
-        Some((b':', digits, _)) => Ok(Value::Int(number(digits)?)),
-        Some((b'+', b"OK", _)) => Ok(Value::Okay),
-        _ => Ok(redis::parse_redis_value(reply)?),
-    }
+fn reply(mut bytes: BytesMut) -> Result<Reply, Failure> {
+    let value = match first_line(&bytes) {
+        Some((b'$', digits, start)) if length(digits)?.is_some() => {
+            bytes.truncate(bytes.len() - 2);
+            return Ok(Reply::Text(bytes.split_off(start).freeze()));
+        }
+        Some((b'$', ..)) => Value::Nil,
+        Some((b':', digits, _)) => Value::Int(number(digits)?),
+        Some((b'+', b"OK", _)) => Value::Okay,
+        _ => redis::parse_redis_value(&bytes)?,
+    };
+    Ok(value.into())
 }
 
 #[cfg(test)]
@@ -104,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    fn replies(chunks: &[&[u8]]) -> Vec<Value> {
+    fn replies(chunks: &[&[u8]]) -> Vec<Reply> {
         let mut frames = Frames::default();
         let mut replies = Vec::new();
         for chunk in chunks {
@@ -117,9 +119,9 @@ mod tests {
     const ALL: &[u8] = b"+OK\r\n:-7\r\n$-1\r\n$0\r\n\r\n$7\r\n\r\n$1\r\n\xff\r\n*-1\r\n\
         *3\r\n:1\r\n*2\r\n$1\r\na\r\n$-1\r\n+b\r\n*0\r\n-NOSCRIPT no such script\r\n";
 
-    fn expected() -> Vec<Value> {
+    fn expected() -> Vec<Reply> {
         let text = |text: &[u8]| Value::BulkString(text.into());
-        vec![
+        let values = vec![
             Value::Okay,
             Value::Int(-7),
             Value::Nil,
@@ -132,7 +134,8 @@ mod tests {
                 Value::SimpleString("b".into()),
             ]),
             Value::Array(vec![]),
-        ]
+        ];
+        values.into_iter().map(Reply::from).collect()
     }
 
     proptest! {
@@ -143,7 +146,7 @@ mod tests {
             cuts.sort_unstable();
             let chunks: Vec<&[u8]> = cuts.windows(2).map(|ends| &ALL[ends[0]..ends[1]]).collect();
             let mut values = replies(&chunks);
-            let Some(Value::ServerError(error)) = values.pop() else { panic!("an error was sent") };
+            let Some(Reply::Error(error)) = values.pop() else { panic!("an error was sent") };
             prop_assert_eq!(error.code(), "NOSCRIPT");
             prop_assert_eq!(values, expected());
         }

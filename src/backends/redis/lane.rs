@@ -11,9 +11,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     batch::{Answers, Batch},
-    connection::{is_from_replica, is_steady},
+    connection::is_steady,
     failure::Failure,
     frames::Frames,
+    reply::misunderstood,
 };
 use crate::transport::{Protocol, Transport};
 
@@ -66,9 +67,7 @@ impl Lane {
             answers.fail(gone());
             return;
         }
-        for command in commands.cmd_iter() {
-            command.write_packed_command(&mut state.output);
-        }
+        state.output.extend_from_slice(commands.bytes());
         answers.expect(commands);
         state.under_way.push_back(UnderWay { answers, sent: None, _token: token });
         drop(state);
@@ -115,21 +114,19 @@ impl State {
     /// still.
     fn answer(&mut self, since: Instant) -> Result<bool, Failure> {
         let mut is_left = false;
-        let mut is_waking = false;
-        while let Some(reply) = self.frames.next()? {
-            is_left |= is_from_replica(&reply);
-            // An answer that nobody has asked for.
-            let batch = self.under_way.front().ok_or_else(super::reply::misunderstood)?;
-            is_waking = !batch.answers.add(reply);
-            if !is_waking {
-                batch.answers.wake();
-                self.under_way.pop_front();
+        while let Some(batch) = self.under_way.front() {
+            let taken = batch.answers.take(&mut self.frames)?;
+            is_left |= taken.is_from_replica;
+            if !taken.is_whole {
+                return Ok(!is_left || !is_steady(since));
             }
+            self.under_way.pop_front();
         }
-        if is_waking && let Some(batch) = self.under_way.front() {
-            batch.answers.wake();
+        // An answer that nobody has asked for.
+        match self.frames.next()? {
+            Some(_) => Err(misunderstood()),
+            None => Ok(!is_left || !is_steady(since)),
         }
-        Ok(!is_left || !is_steady(since))
     }
 }
 
@@ -184,7 +181,7 @@ mod tests {
     use socket2::{Domain, Type};
     use tokio_util::task::TaskTracker;
 
-    use super::*;
+    use super::{super::command::Command, *};
     use crate::transport::Socket as Carried;
 
     const AT_ONCE: Duration = Duration::ZERO;
@@ -208,8 +205,8 @@ mod tests {
 
     /// Sends a batch of one command, and has it written.
     fn send(lane: &Lane) -> Arc<Answers> {
-        let mut batch = Batch::new(1);
-        drop(batch.add(redis::cmd("PING")));
+        let mut batch = Batch::new((1, 0));
+        drop(batch.add(&Command::new("PING")));
         let answers = batch.answers.clone();
         lane.send(batch, TaskTracker::new().token());
         assert!(lane.has_output());
@@ -246,8 +243,8 @@ mod tests {
     #[test]
     fn what_is_not_written_yet_is_no_silence_of_the_server() {
         let lane = lane();
-        let mut batch = Batch::new(1);
-        drop(batch.add(redis::cmd("PING")));
+        let mut batch = Batch::new((1, 0));
+        drop(batch.add(&Command::new("PING")));
         lane.send(batch, TaskTracker::new().token());
         lane.late(AT_ONCE);
         assert!(!is_over(&lane));

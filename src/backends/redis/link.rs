@@ -20,7 +20,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use redis::{Cmd, Value};
+use redis::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::unconstrained,
@@ -31,6 +31,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use super::{
     address::{Place, Plan},
     batch::{Batch, Call},
+    command::Command,
     connect::{Connected, connect},
     connection::{Connection, Health, keep_connected, silent},
     failure::Failure,
@@ -47,8 +48,8 @@ const PATIENCE: f64 = 0.9;
 #[derive(Default)]
 struct Gathered {
     batch: Option<Batch>,
-    /// How long the last one was: the next is likely to be as long.
-    usual: usize,
+    /// How many commands and bytes the last one had: the next is likely to have as many.
+    usual: (usize, usize),
 }
 
 /// A batch, and the mark that it is under way.
@@ -106,24 +107,27 @@ impl Link {
     }
 
     /// Asks for a command to be sent with the others of this turn, at the next flush.
-    pub fn call(&self, command: Cmd) -> Call {
+    pub fn call(&self, command: &Command<'_>) -> Call {
         self.gather(|batch| batch.add(command))
     }
 
     /// A command for a node that is about to get its slot: the permission goes right before it.
-    pub fn call_asking(&self, command: Cmd) -> Call {
+    pub fn call_asking(&self, command: &Command<'_>) -> Call {
         self.gather(|batch| {
-            batch.add(redis::cmd("ASKING"));
+            batch.add(&Command::new("ASKING"));
             batch.add(command)
         })
     }
 
     fn gather(&self, add: impl FnOnce(&mut Batch) -> Call) -> Call {
-        if let Some(failure) = self.obstacle() {
-            return failure.into();
-        }
         let mut gathered = self.shared.gathered.lock();
         let Gathered { batch, usual } = &mut *gathered;
+        // What has been gathered already would not be let through either.
+        if batch.is_none()
+            && let Some(failure) = self.obstacle()
+        {
+            return failure.into();
+        }
         let batch = batch.get_or_insert_with(|| Batch::new(*usual));
         let call = add(batch);
         if batch.commands.len() >= LONGEST_BATCH {
@@ -141,7 +145,7 @@ impl Link {
 
     fn send(&self, gathered: &mut Gathered) {
         let Some(batch) = gathered.batch.take() else { return };
-        gathered.usual = batch.commands.len();
+        gathered.usual = (batch.commands.len(), batch.commands.bytes().len());
         let token = self.token();
         // Unless others wait for a connection, which come first.
         if self.shared.handed_over.load(Acquire) == 0

@@ -7,21 +7,11 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use redis::Value;
-
-use self::{
-    address::Plan,
-    command::Keys,
-    failure::Failure,
-    servers::{Asked, Refused, Servers},
-};
+use self::{address::Plan, command::Keys, failure::Failure, reply::Reply, servers::Servers};
 use crate::{
     backend::{Answer, Backend, Count, Gauges, Listener, Page, Replaced, Touched, Written},
     error::{Error, Result},
@@ -39,6 +29,7 @@ mod failure;
 mod frames;
 mod lane;
 mod link;
+mod packed;
 mod reply;
 mod script;
 mod servers;
@@ -85,7 +76,6 @@ pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
     Ok(Arc::new(Redis {
         keys: Arc::new(Keys::new(&plan.prefix)),
         identity: plan.identity.clone(),
-        knows_gt: Arc::new(AtomicBool::new(true)),
         servers: Servers::open(plan),
     }))
 }
@@ -94,8 +84,6 @@ struct Redis {
     servers: Arc<Servers>,
     keys: Arc<Keys>,
     identity: String,
-    /// Whether `PEXPIRE` takes `GT`: since Redis 7.
-    knows_gt: Arc<AtomicBool>,
 }
 
 /// An answer that is still under way.
@@ -103,13 +91,19 @@ fn later<T>(answer: impl Future<Output = Result<T, Failure>> + Send + 'static) -
     Answer::Later(Box::pin(async move { Ok(answer.await?) }))
 }
 
-/// The answer to one command, read once it is there.
-struct Read<R> {
-    asked: Asked,
+/// The answer to one command, read once it is there. Written by hand, since there is one for each
+/// operation: an async block would be larger.
+struct Read<A, R> {
+    asked: A,
     read: R,
 }
 
-impl<T, R: Fn(Value) -> Result<T, Failure> + Unpin> Future for Read<R> {
+impl<T, E, A, R> Future for Read<A, R>
+where
+    A: Future<Output = Result<Reply, E>> + Unpin,
+    Failure: From<E>,
+    R: Fn(Reply) -> Result<T, Failure> + Unpin,
+{
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -118,10 +112,13 @@ impl<T, R: Fn(Value) -> Result<T, Failure> + Unpin> Future for Read<R> {
     }
 }
 
-fn read<T>(
-    asked: Asked,
-    read: impl Fn(Value) -> Result<T, Failure> + Send + Unpin + 'static,
-) -> Answer<T> {
+fn read<T, E>(
+    asked: impl Future<Output = Result<Reply, E>> + Send + Unpin + 'static,
+    read: impl Fn(Reply) -> Result<T, Failure> + Send + Unpin + 'static,
+) -> Answer<T>
+where
+    Failure: From<E>,
+{
     Answer::Later(Box::pin(Read { asked, read }))
 }
 
@@ -163,12 +160,12 @@ impl Backend for Redis {
     }
 
     fn get(&self, sid: &[u8], _now: Millis) -> Answer<Option<Record>> {
-        let asked = self.servers.ask(self.keys.get(sid));
-        read(asked, |value| Ok(reply::text(value)?.map(reply::untold)))
+        let asked = self.servers.ask(&self.keys.get(sid));
+        read(asked, |reply| Ok(reply::text(reply)?.map(reply::untold)))
     }
 
     fn put(&self, sid: &[u8], draft: Draft<'_>, now: Millis) -> Answer<Written> {
-        let asked = self.servers.ask(self.keys.put(sid, &draft, now));
+        let asked = self.servers.ask(&self.keys.put(sid, &draft, now));
         read(asked, |_| Ok(Written::default()))
     }
 
@@ -181,41 +178,28 @@ impl Backend for Redis {
     ) -> Answer<Replaced> {
         let seen = seen.map(|seen| (seen.payload)());
         let script = self.keys.replace(sid, seen.as_deref(), &draft, now);
-        let replaced = self.servers.clone().replace(script);
-        later(async move { reply::replaced(replaced.await?, now) })
+        let replaced = self.servers.replace(&script);
+        read(replaced, move |reply| reply::replaced(reply, now))
     }
 
     fn touch(&self, sid: &[u8], touch: Touch, now: Millis) -> Answer<Touched> {
         if touch.rule == ExpiryRule::Keep {
             return Touched::Done.into();
         }
-        let servers = self.servers.clone();
         let is_later = touch.rule == ExpiryRule::Later;
-        if touch.slack > 0 || (is_later && !self.knows_gt.load(Relaxed)) {
+        if touch.slack > 0 || (is_later && self.servers.has_no_gt()) {
             let script = self.keys.touch_by_script(sid, &touch, now);
-            return later(async move { servers.touch(script).await.map(|()| Touched::Done) });
+            return read(self.servers.touch_by_script(&script), |_| Ok(Touched::Done));
         }
-        let asked = servers.ask(self.keys.touch(sid, &touch, now));
-        if !is_later {
-            return read(asked, |_| Ok(Touched::Done));
+        let touch = self.keys.touch(sid, &touch, now);
+        match is_later {
+            true => read(self.servers.touch_later(&touch), |_| Ok(Touched::Done)),
+            false => read(self.servers.ask(&touch), |_| Ok(Touched::Done)),
         }
-        let knows_gt = self.knows_gt.clone();
-        later(async move {
-            match asked.await {
-                Err(Refused { failure, command: Some(command) }) if failure.code() == "ERR" => {
-                    let script = command::touch_instead(&command).ok_or(failure)?;
-                    // Boxed, since it is needed once.
-                    Box::pin(servers.touch(script)).await?;
-                    knows_gt.store(false, Relaxed);
-                }
-                answer => drop(answer?),
-            }
-            Ok(Touched::Done)
-        })
     }
 
     fn remove(&self, sid: &[u8]) -> Answer<()> {
-        let asked = self.servers.ask(self.keys.remove(sid));
+        let asked = self.servers.ask(&self.keys.remove(sid));
         read(asked, |_| Ok(()))
     }
 

@@ -2,7 +2,7 @@
 //! of how they came.
 
 use bytes::Bytes;
-use redis::Value;
+use redis::{ServerError, Value};
 
 use super::failure::Failure;
 use crate::{
@@ -11,15 +11,41 @@ use crate::{
     record::{Millis, NEVER, Record, UNTOLD},
 };
 
+/// An answer of the server.
+#[derive(Debug, PartialEq)]
+pub enum Reply {
+    /// Text, in the memory that it was received in.
+    Text(Bytes),
+    /// The command was refused.
+    Error(ServerError),
+    Other(Value),
+}
+
+impl From<Value> for Reply {
+    fn from(value: Value) -> Reply {
+        match value {
+            Value::BulkString(text) => Reply::Text(text.into()),
+            Value::ServerError(error) => Reply::Error(error),
+            other => Reply::Other(other),
+        }
+    }
+}
+
+impl Default for Reply {
+    fn default() -> Reply {
+        Reply::Other(Value::Nil)
+    }
+}
+
 pub fn misunderstood() -> Failure {
     Failure::new(Kind::Internal, "the server answered something that this command never answers")
 }
 
-/// A session's text, from `GET` or `MGET`.
-pub fn text(value: Value) -> Result<Option<Bytes>, Failure> {
-    match value {
-        Value::BulkString(text) => Ok(Some(text.into())),
-        Value::Nil => Ok(None),
+/// A session's text, from `GET`.
+pub fn text(reply: Reply) -> Result<Option<Bytes>, Failure> {
+    match reply {
+        Reply::Text(text) => Ok(Some(text)),
+        Reply::Other(Value::Nil) => Ok(None),
         _ => Err(misunderstood()),
     }
 }
@@ -36,7 +62,8 @@ pub fn told(payload: Bytes, left: i64, now: Millis) -> Record {
 }
 
 /// What the script of `replace` answers.
-pub fn replaced(value: Value, now: Millis) -> Result<Replaced, Failure> {
+pub fn replaced(reply: Reply, now: Millis) -> Result<Replaced, Failure> {
+    let Reply::Other(value) = reply else { return Err(misunderstood()) };
     match value {
         Value::Nil => Ok(Replaced::Gone),
         Value::Int(_) => Ok(Replaced::Written(Default::default())),
@@ -51,8 +78,8 @@ pub fn replaced(value: Value, now: Millis) -> Result<Replaced, Failure> {
 }
 
 /// A step of `SCAN`: the next cursor, and keys.
-pub fn scanned(value: Value) -> Result<(u64, Vec<Vec<u8>>), Failure> {
-    let Value::Array(parts) = value else { return Err(misunderstood()) };
+pub fn scanned(reply: Reply) -> Result<(u64, Vec<Vec<u8>>), Failure> {
+    let Reply::Other(Value::Array(parts)) = reply else { return Err(misunderstood()) };
     let Ok([cursor, Value::Array(keys)]) = <[Value; 2]>::try_from(parts) else {
         return Err(misunderstood());
     };

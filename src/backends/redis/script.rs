@@ -6,8 +6,9 @@
 
 use std::sync::LazyLock;
 
-use redis::{Arg, Cmd, RedisWrite};
 use sha1_smol::Sha1;
+
+use super::{command::Command, packed::Kept};
 
 /// A script and the hash it is called by.
 pub struct Script {
@@ -64,21 +65,12 @@ return redis.pcall('PEXPIRE', KEYS[1], ARGV[2])",
 });
 
 /// The same call with the script's text, for a server that does not know its hash.
-pub fn with_text(by_hash: &Cmd) -> Option<Cmd> {
-    let mut arguments = arguments(by_hash).skip(1);
+pub fn with_text(by_hash: &Kept) -> Option<Command<'_>> {
+    let mut arguments = by_hash.words().skip(1);
     let hash = arguments.next()?;
     let script = [&*REPLACE, &*TOUCH].into_iter().find(|script| script.hash.as_bytes() == hash)?;
-    let mut command = Cmd::new();
-    command.write_arg(b"EVAL");
-    command.write_arg(script.text.as_bytes());
-    arguments.for_each(|argument| command.write_arg(argument));
+    let mut command = Command::new("EVAL");
+    command.add(script.text.as_bytes());
+    arguments.for_each(|argument| command.add(argument));
     Some(command)
-}
-
-/// The words of a command, its name first.
-pub fn arguments(command: &Cmd) -> impl Iterator<Item = &[u8]> {
-    command.args_iter().filter_map(|argument| match argument {
-        Arg::Simple(bytes) => Some(bytes),
-        _ => None,
-    })
 }

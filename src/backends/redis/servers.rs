@@ -12,15 +12,18 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use redis::{Cmd, Value};
+use redis::Value;
 
 use super::{
     address::{Place, Plan},
     batch::Call,
     cluster::{Cluster, MOST_REDIRECTIONS, moving},
+    command::{Command, touch_instead},
     failure::Failure,
     link::Link,
-    reply, script,
+    packed::Kept,
+    reply::{self, Reply},
+    script,
     transaction::{self, Change},
 };
 use crate::backend::{Event, Listener};
@@ -29,6 +32,8 @@ pub struct Servers {
     setup: Setup,
     announcer: Arc<Announcer>,
     scripts_forbidden: AtomicBool,
+    /// `PEXPIRE` does not take `GT`: before Redis 7.
+    no_gt: AtomicBool,
 }
 
 enum Setup {
@@ -54,7 +59,7 @@ impl Announcer {
 pub struct Refused {
     pub failure: Failure,
     /// The command, if the server answered it.
-    pub command: Option<Cmd>,
+    pub command: Option<Kept>,
 }
 
 impl From<Refused> for Failure {
@@ -73,7 +78,12 @@ impl Servers {
             Place::Cluster(seeds) => Setup::Cluster(Cluster::open(plan, seeds, listener)),
             place => Setup::One(Link::open(plan, place, listener)),
         };
-        Arc::new(Servers { setup, announcer, scripts_forbidden: AtomicBool::new(false) })
+        Arc::new(Servers {
+            setup,
+            announcer,
+            scripts_forbidden: AtomicBool::new(false),
+            no_gt: AtomicBool::new(false),
+        })
     }
 
     pub fn listen(&self, listener: Listener) {
@@ -106,21 +116,28 @@ impl Servers {
 
     /// Sends a command with the others of this turn, and answers what the server does. It is asked for
     /// here, not when the answer is first waited for.
-    pub fn ask(self: &Arc<Self>, command: Cmd) -> Asked {
-        let call = match &self.setup {
+    pub fn ask(self: &Arc<Self>, command: &Command<'_>) -> Asked {
+        self.asked(match &self.setup {
             Setup::One(link) => link.call(command),
             Setup::Cluster(cluster) => cluster.call(command),
-        };
-        Asked { servers: self.clone(), call, redirections: 0 }
+        })
     }
 
     /// As [`Servers::ask`], of one master, by its place among [`Servers::masters`].
-    pub fn ask_master(self: &Arc<Self>, master: usize, command: Cmd) -> Asked {
-        let call = match &self.setup {
+    pub fn ask_master(self: &Arc<Self>, master: usize, command: &Command<'_>) -> Asked {
+        self.asked(match &self.setup {
             Setup::One(link) => link.call(command),
             Setup::Cluster(cluster) => cluster.call_master(master, command),
-        };
+        })
+    }
+
+    fn asked(self: &Arc<Self>, call: Call) -> Asked {
         Asked { servers: self.clone(), call, redirections: 0 }
+    }
+
+    /// Whether a touch that moves the expiry to a later time only needs the script.
+    pub fn has_no_gt(&self) -> bool {
+        self.no_gt.load(Relaxed)
     }
 
     /// How many masters there are: each has some of the keys.
@@ -131,52 +148,61 @@ impl Servers {
         }
     }
 
-    /// Calls the script of `replace`, or does the same without it. What is seldom needed is boxed, here and
-    /// below: connecting alone takes a large future, and there is one of these for each save.
-    pub async fn replace(self: Arc<Self>, script: Cmd) -> Result<Value, Failure> {
-        if self.scripts_forbidden.load(Relaxed) {
-            return Box::pin(self.change(script)).await;
-        }
-        match self.ask(script).await {
-            Ok(value) => Ok(value),
-            Err(refused) => {
+    /// Calls the script of `replace`, or does the same without it.
+    pub fn replace(self: &Arc<Self>, script: &Command<'_>) -> Attempt {
+        match self.scripts_forbidden.load(Relaxed) {
+            true => Attempt::Again(Box::pin(self.clone().change(Kept::of(script)))),
+            false => Attempt::First(self.ask(script), |servers, refused| {
                 Box::pin(async move {
-                    match self.run_again(refused).await? {
-                        Ran::Answered(value) => Ok(value),
-                        Ran::Forbidden(script) => self.change(script).await,
+                    match servers.run_again(refused).await? {
+                        Ran::Answered(reply) => Ok(reply),
+                        Ran::Forbidden(script) => servers.change(script).await,
                     }
                 })
-                .await
-            }
+            }),
         }
     }
 
     /// Calls the script of `touch`, or does the same without it.
-    pub async fn touch(self: Arc<Self>, script: Cmd) -> Result<(), Failure> {
-        if self.scripts_forbidden.load(Relaxed) {
-            return Box::pin(self.touch_by_looking(script)).await;
-        }
-        match self.ask(script).await {
-            Ok(_) => Ok(()),
-            Err(refused) => {
+    pub fn touch_by_script(self: &Arc<Self>, script: &Command<'_>) -> Attempt {
+        match self.scripts_forbidden.load(Relaxed) {
+            true => Attempt::Again(Box::pin(self.clone().touch_by_looking(Kept::of(script)))),
+            false => Attempt::First(self.ask(script), |servers, refused| {
                 Box::pin(async move {
-                    match self.run_again(refused).await? {
-                        Ran::Answered(_) => Ok(()),
-                        Ran::Forbidden(script) => self.touch_by_looking(script).await,
+                    match servers.run_again(refused).await? {
+                        Ran::Answered(reply) => Ok(reply),
+                        Ran::Forbidden(script) => servers.touch_by_looking(script).await,
                     }
                 })
-                .await
-            }
+            }),
         }
     }
 
-    async fn touch_by_looking(self: Arc<Self>, script: Cmd) -> Result<(), Failure> {
-        let Value::Int(theirs) = self.ask(transaction::left(&script)).await? else {
+    /// Sends the command of a touch that moves the expiry to a later time only, or calls the script, where
+    /// the server does not understand that.
+    pub fn touch_later(self: &Arc<Self>, touch: &Command<'_>) -> Attempt {
+        Attempt::First(self.ask(touch), |servers, Refused { failure, command }| {
+            Box::pin(async move {
+                if failure.code() != "ERR" {
+                    return Err(failure);
+                }
+                let Some(script) = command.as_ref().and_then(touch_instead) else {
+                    return Err(failure);
+                };
+                let reply = servers.touch_by_script(&script).await?;
+                servers.no_gt.store(true, Relaxed);
+                Ok(reply)
+            })
+        })
+    }
+
+    async fn touch_by_looking(self: Arc<Self>, script: Kept) -> Result<Reply, Failure> {
+        let Reply::Other(Value::Int(theirs)) = self.ask(&transaction::left(&script)).await? else {
             return Err(reply::misunderstood());
         };
         match transaction::touch(&script, theirs) {
-            Some(touch) => Ok(self.ask(touch).await.map(drop)?),
-            None => Ok(()),
+            Some(touch) => Ok(self.ask(&touch).await?),
+            None => Ok(Reply::default()),
         }
     }
 
@@ -186,8 +212,9 @@ impl Servers {
         if refused.failure.code() == "NOSCRIPT"
             && let Some(with_text) = refused.command.as_ref().and_then(script::with_text)
         {
-            match self.ask(with_text).await {
-                Ok(value) => return Ok(Ran::Answered(value)),
+            let asked = self.ask(&with_text);
+            match asked.await {
+                Ok(reply) => return Ok(Ran::Answered(reply)),
                 Err(again) => refused = again,
             }
         }
@@ -211,12 +238,13 @@ impl Servers {
         }
     }
 
-    async fn change(&self, script: Cmd) -> Result<Value, Failure> {
+    async fn change(self: Arc<Self>, script: Kept) -> Result<Reply, Failure> {
         let change = Change::of(script);
-        match &self.setup {
+        let made = match &self.setup {
             Setup::One(link) => link.change(change).await,
             Setup::Cluster(cluster) => cluster.change(change).await,
-        }
+        };
+        made.map(Reply::from)
     }
 }
 
@@ -229,12 +257,12 @@ pub struct Asked {
 }
 
 impl Future for Asked {
-    type Output = Result<Value, Refused>;
+    type Output = Result<Reply, Refused>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let failure = match ready!(Pin::new(&mut self.call).poll(cx)) {
-                Ok(value) => return Poll::Ready(Ok(value)),
+                Ok(reply) => return Poll::Ready(Ok(reply)),
                 Err(failure) => failure,
             };
             let redirected = match &self.servers.setup {
@@ -253,8 +281,35 @@ impl Future for Asked {
     }
 }
 
+/// What is done after a command was refused: seldom needed, so it is boxed, and there is one of these for
+/// each save.
+type Again = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
+
+/// A command, and what is done where it is refused.
+pub enum Attempt {
+    First(Asked, fn(Arc<Servers>, Refused) -> Again),
+    Again(Again),
+}
+
+impl Future for Attempt {
+    type Output = Result<Reply, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Attempt::First(asked, again) = &mut *self {
+            match ready!(Pin::new(&mut *asked).poll(cx)) {
+                Ok(reply) => return Poll::Ready(Ok(reply)),
+                Err(refused) => *self = Attempt::Again(again(asked.servers.clone(), refused)),
+            }
+        }
+        match &mut *self {
+            Attempt::Again(again) => again.as_mut().poll(cx),
+            Attempt::First(..) => Poll::Pending,
+        }
+    }
+}
+
 enum Ran {
-    Answered(Value),
+    Answered(Reply),
     /// The call, which the server did not let through.
-    Forbidden(Cmd),
+    Forbidden(Kept),
 }

@@ -2,24 +2,24 @@
 //! `MULTI`/`EXEC`, which does nothing where the key was changed meanwhile. It takes two round trips and
 //! a connection that nobody else uses. Answers what the script would.
 
-use redis::{Cmd, Pipeline, RedisWrite, Value, aio::MultiplexedConnection};
+use redis::{Cmd, Pipeline, Value, aio::MultiplexedConnection};
 
-use super::{failure::Failure, reply, script};
+use super::{command::Command, failure::Failure, packed::Kept, reply};
 
 /// The call of a script, which says all that is to be done.
 #[derive(Clone)]
 pub struct Change {
-    script: Cmd,
+    script: Kept,
 }
 
 impl Change {
     /// What a call of the script of `replace` asks for.
-    pub fn of(script: Cmd) -> Change {
+    pub fn of(script: Kept) -> Change {
         Change { script }
     }
 
     fn word(&self, index: usize) -> Option<&[u8]> {
-        script::arguments(&self.script).nth(index)
+        self.script.word(index)
     }
 
     /// The words are those of `EVALSHA hash 1 key text rule left [seen]`.
@@ -113,8 +113,8 @@ async fn send(connection: &mut MultiplexedConnection, command: Cmd) -> Result<Va
 
 /// Whether a touch without scripts has something to do, by the words of `EVALSHA hash 1 key rule left
 /// slack`, for a record that has `theirs` ms left; and the command that does it.
-pub fn touch(script: &Cmd, theirs: i64) -> Option<Cmd> {
-    let words: Vec<&[u8]> = script::arguments(script).collect();
+pub fn touch(script: &Kept, theirs: i64) -> Option<Command<'_>> {
+    let words: Vec<&[u8]> = script.words().collect();
     let number = |index: usize| std::str::from_utf8(words.get(index)?).ok()?.parse::<i64>().ok();
     let (rule, left, slack) = (*words.get(4)?, number(5)?, number(6)?);
     let is_later = rule == b"later";
@@ -124,15 +124,12 @@ pub fn touch(script: &Cmd, theirs: i64) -> Option<Cmd> {
     if theirs >= 0 && left.abs_diff(theirs) < slack as u64 {
         return None;
     }
-    let mut command = redis::cmd("PEXPIRE");
-    command.write_arg(words.get(3)?);
-    command.write_arg(words[5]);
+    let mut command = Command::on_key("PEXPIRE", words.get(3)?);
+    command.number(left);
     Some(command)
 }
 
 /// The question that [`touch`] needs the answer to.
-pub fn left(script: &Cmd) -> Cmd {
-    let mut command = redis::cmd("PTTL");
-    command.write_arg(script::arguments(script).nth(3).unwrap_or_default());
-    command
+pub fn left(script: &Kept) -> Command<'_> {
+    Command::on_key("PTTL", script.word(3).unwrap_or_default())
 }

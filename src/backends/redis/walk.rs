@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    command::{self, Keys},
+    command::{Command, Keys},
     failure::Failure,
     reply,
     servers::Servers,
@@ -32,7 +32,7 @@ async fn step(
 ) -> Result<(Option<u64>, Vec<Vec<u8>>), Failure> {
     let (master, cursor) = (from % MASTERS, from >> MASTER_BITS);
     let masters = servers.masters().await? as u64;
-    let answer = servers.ask_master(master as usize, keys.scan(cursor, count)).await?;
+    let answer = servers.ask_master(master as usize, &keys.scan(cursor, count)).await?;
     let (cursor, mut found) = reply::scanned(answer)?;
     found.retain(|key| keys.sid(key).is_some());
     let next = match cursor {
@@ -45,7 +45,7 @@ async fn step(
 pub async fn page(servers: Arc<Servers>, keys: Arc<Keys>, from: u64) -> Result<Page, Failure> {
     let (next, found) = step(&servers, &keys, from, WITH_TEXTS).await?;
     // All are asked for before the first is waited for.
-    let texts: Vec<_> = found.iter().map(|key| servers.ask(command::on_key("GET", key))).collect();
+    let texts: Vec<_> = found.iter().map(|key| servers.ask(&Command::on_key("GET", key))).collect();
     let mut records = Vec::with_capacity(found.len());
     for (key, text) in found.iter().zip(texts) {
         let text = match text.await.map_err(Failure::from).and_then(reply::text) {
@@ -70,7 +70,7 @@ pub async fn clear(servers: Arc<Servers>, keys: Arc<Keys>) -> Result<(), Failure
     while let Some(at) = from {
         let (next, found) = step(&servers, &keys, at, KEYS_ONLY).await?;
         let gone: Vec<_> =
-            found.iter().map(|key| servers.ask(command::on_key("UNLINK", key))).collect();
+            found.iter().map(|key| servers.ask(&Command::on_key("UNLINK", key))).collect();
         for gone in gone {
             gone.await?;
         }
@@ -83,7 +83,7 @@ pub async fn clear(servers: Arc<Servers>, keys: Arc<Keys>) -> Result<(), Failure
 pub async fn ping(servers: Arc<Servers>) -> Result<(), Failure> {
     let masters = servers.masters().await?;
     let answers: Vec<_> =
-        (0..masters).map(|master| servers.ask_master(master, redis::cmd("PING"))).collect();
+        (0..masters).map(|master| servers.ask_master(master, &Command::new("PING"))).collect();
     for answer in answers {
         answer.await?;
     }
