@@ -54,6 +54,33 @@ test('what either writes for a session is the same, to the byte', async () => {
   for (const { left } of [one, two]) assert.ok(left > HOUR - 20_000 && left <= HOUR)
 })
 
+test('an expiry is shown as a time also where the stored cookie is an odd one', async () => {
+  const shown = async (cookie) => {
+    await client.set('sess:odd', JSON.stringify({ cookie }), { PX: HOUR })
+    const session = await ours.get('odd')
+    return session.cookie.expires
+  }
+  const [past, soon, late] = [-1, 60_000, 2 * HOUR].map((ms) => new Date(Date.now() + ms))
+  const isAbout = (text, ms) => {
+    assert.equal(new Date(text).toISOString(), text)
+    assert.ok(Math.abs(Date.parse(text) - Date.now() - ms) < 5_000, text)
+  }
+  isAbout(await shown({ originalMaxAge: HOUR, expires: past }), HOUR)
+  isAbout(await shown({ originalMaxAge: HOUR + 0.75, expires: soon }), HOUR)
+  assert.equal(await shown({ originalMaxAge: HOUR, expires: late }), late.toISOString())
+  // Not of the form that toISOString writes.
+  isAbout(await shown({ originalMaxAge: HOUR, expires: soon.toUTCString() }), HOUR)
+  assert.equal(
+    await shown({ originalMaxAge: HOUR, expires: late.toUTCString() }),
+    late.toUTCString(),
+  )
+  const distant = '+010001-01-01T00:00:00.000Z'
+  assert.equal(await shown({ originalMaxAge: HOUR, expires: distant }), distant)
+  assert.equal(await shown({ originalMaxAge: null, expires: past }), past.toISOString())
+  assert.equal(await shown({ originalMaxAge: HOUR, expires: 'some day' }), 'some day')
+  await ours.destroy('odd')
+})
+
 test('what connect-redis has written is read, touched, saved and destroyed', async () => {
   await theirs.set('a', visitor(ours, 'a', { n: 1 }, 60_000))
   const [our, their] = [await ours.get('a'), await theirs.get('a')]

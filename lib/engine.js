@@ -5,8 +5,8 @@
 const native = require('./native')
 const { RustStoreError, fromEngine } = require('./errors')
 const { Base, baseOf, setBase, setFirstBase } = require('./base')
-const { KEEP, frozen, isCookieChanged, shownExpiry, wanted } = require('./expiry')
-const { fromIso, toIso } = require('./iso')
+const { KEEP, frozen, isCookieChanged, showExpiry, wanted } = require('./expiry')
+const { toIso } = require('./iso')
 const { saveCookie } = require('./cookie')
 const { optionsText } = require('./options')
 const { ALL, Pending, Waiting } = require('./waiting')
@@ -119,9 +119,7 @@ class Engine {
     let shown = cookie?.expires
     let handed
     if (told && Number.isNaN(expires)) {
-      const date = fromIso(cookie.expires)
-      shown = shownExpiry(session, date, this.ttl, Date.now())
-      if (shown > date) cookie.expires = toIso(shown)
+      shown = showExpiry(session, this.ttl, this.waiting.date())
       handed = cookie.expires
     } else if (told) {
       // Negative: touched since the text was written.

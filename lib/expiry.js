@@ -3,7 +3,7 @@
 'use strict'
 
 const { RustStoreError } = require('./errors')
-const { fromIso } = require('./iso')
+const { fromIso, isIso, toIso } = require('./iso')
 
 // How a save weighs its expiry against the record's; the engine has the same numbers.
 const KEEP = 0
@@ -93,20 +93,37 @@ function frozen(session, ttl) {
 }
 
 /**
- * The expiry to show for a record of which only the text is known, which tells `told`. A touch may have moved it since:
- * then by what express-session moves it by, or by the `ttl` function, so that what is shown is never
- * before the real one.
+ * The expiry to show for a record of which only the text is known, whose cookie tells one. A touch may have
+ * moved it since: then by what express-session moves it by, or by the `ttl` function, so that what is shown is
+ * never before the real one. Puts it into the cookie.
  */
-function shownExpiry(session, told, ttl, now) {
-  const { originalMaxAge } = session.cookie
-  let shown = told
-  if (typeof originalMaxAge === 'number') shown = Math.max(shown, now + originalMaxAge)
-  try {
-    if (typeof ttl === 'function') shown = Math.max(shown, now + ttlMs(ttl, session))
-  } catch {
-    // A function that fails is told to whoever saves.
+function showExpiry(session, ttl, now) {
+  const { cookie } = session
+  const touched = touchedExpiry(session, ttl, now)
+  const text = Number.isNaN(touched) ? '' : toIso(touched)
+  // Mostly they can be compared without being read: texts of one form are in the order of their times.
+  if (isIso(text) && isIso(cookie.expires) && cookie.expires <= text) {
+    cookie.expires = text
+    return touched
   }
-  return clamp(shown)
+  const told = fromIso(cookie.expires)
+  if (touched > told) cookie.expires = text
+  return touched > told ? touched : told
+}
+
+/** When a record ends that was touched just now, as far as it can be told: NaN where it cannot. */
+function touchedExpiry(session, ttl, now) {
+  const { originalMaxAge } = session.cookie
+  let ms = typeof originalMaxAge === 'number' ? originalMaxAge : Number.NaN
+  if (typeof ttl === 'function') {
+    try {
+      const own = ttlMs(ttl, session)
+      ms = ms > own ? ms : own
+    } catch {
+      // A function that fails is told to whoever saves.
+    }
+  }
+  return clamp(Math.trunc(now + ms))
 }
 
 /** Whether the app changed more of the cookie than its expiry since it was handed out. */
@@ -129,4 +146,4 @@ function isCookieChanged(base, session, parse) {
   )
 }
 
-module.exports = { KEEP, frozen, isCookieChanged, shownExpiry, toMs, wanted }
+module.exports = { KEEP, frozen, isCookieChanged, showExpiry, toMs, wanted }

@@ -38,6 +38,9 @@ function toIso(ms) {
 const LENGTH = 'YYYY-MM-DDT'.length + TAIL
 const ZERO = '0'.charCodeAt(0)
 
+/** Whether a text has the form of those that `toIso` makes of the years 0 to 9999. */
+const isIso = (text) => text.length === LENGTH && text[10] === 'T' && text[23] === 'Z'
+
 let readDate = ' '
 let readDay = Number.NaN
 
@@ -75,4 +78,4 @@ function timeOf(text) {
   return isTime ? ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms : Number.NaN
 }
 
-module.exports = { fromIso, toIso }
+module.exports = { fromIso, isIso, toIso }

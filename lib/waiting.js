@@ -117,6 +117,7 @@ class Waiting {
   #isScheduled = false
   #isDraining = false
   #now = 0
+  #date = 0
   #timer
   #idle = []
 
@@ -268,6 +269,7 @@ class Waiting {
     if (this.#handle === undefined) return
     this.#isDraining = true
     this.#now = performance.now()
+    this.#date = 0
     let todo = 0
     try {
       while (this.#handle !== undefined) {
@@ -285,6 +287,13 @@ class Waiting {
     }
     if (this.#turn > 0 || todo & FLUSH) this.#flush()
     if (todo & HEAR) this.#hear()
+  }
+
+  /** The time in ms since the epoch, or that at which the answers were there that are being taken. */
+  date() {
+    if (!this.#isDraining) return Date.now()
+    this.#date ||= Date.now()
+    return this.#date
   }
 
   /** Takes an answer from the list. */
