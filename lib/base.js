@@ -5,7 +5,7 @@
 // has no base, which is what the contract wants; no key is added to the user's session.
 'use strict'
 
-const { toMs } = require('./expiry')
+const { attributesOf, toMs } = require('./expiry')
 
 class Returned {
   constructor(object) {
@@ -42,8 +42,8 @@ class Stamped extends Returned {
  *
  * `place` and `sid`: under another sid, or in another store, the object is a new session.
  * `text`, `version`, `spot`: of the record; version 0 never equals a record's.
- * `expires` (ms, or NaN), `originalMaxAge`: of its cookie, as handed out.
- * `cookie`: the cookie object as handed out, which `createSession` replaces and leaves alone.
+ * `expires` (ms, or NaN), `originalMaxAge`, `attributes` (undefined without a cookie): of its cookie, as
+ * handed out.
  * `handed`: where `expires` is only as much as is known, the very value that was handed out: one of
  * the same time that the app has set is a touch.
  */
@@ -58,7 +58,7 @@ class Base {
     this.expires = toMs(expires)
     const known = typeof cookie === 'object' && cookie !== null
     this.originalMaxAge = known ? cookie.originalMaxAge : undefined
-    this.cookie = known ? cookie : undefined
+    this.attributes = known ? attributesOf(cookie) : undefined
     this.handed = handed
   }
 
@@ -70,16 +70,16 @@ class Base {
     this.expires = toMs(cookie?.expires)
     const known = typeof cookie === 'object' && cookie !== null
     this.originalMaxAge = known ? cookie.originalMaxAge : undefined
-    this.cookie = known ? cookie : undefined
+    this.attributes = known ? attributesOf(cookie) : undefined
     this.handed = undefined
   }
 
   /** The same for another object. */
   copy(handed) {
-    const { place, sid, text, version, spot, cookie, expires } = this
-    const copy = new Base(place, sid, text, version, spot, cookie, expires, handed)
-    // Of the cookie as it was handed out, which may have been changed since.
+    const { place, sid, text, version, spot, expires } = this
+    const copy = new Base(place, sid, text, version, spot, undefined, expires, handed)
     copy.originalMaxAge = this.originalMaxAge
+    copy.attributes = this.attributes
     return copy
   }
 

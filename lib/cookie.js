@@ -3,7 +3,7 @@
 'use strict'
 
 const native = require('./native')
-const { Base, baseOf, setBase } = require('./base')
+const { baseOf } = require('./base')
 const { numbers, CHANGED, COOKIE_ONLY, DONE, EXTRA, MERGED, NOW, VERSION } = require('./numbers')
 
 /** After `engine.ask`. Returns as the engine's operations do. */
@@ -22,8 +22,10 @@ function saveCookie(engine, key, session, base) {
       if (status === CHANGED) return retry()
       // What the others wrote is not in this object: its next save starts from its own text.
       if (from !== base && (status === DONE || status === MERGED)) {
-        const { place, cookie } = baseOf(session, engine.place, key)
-        setBase(session, new Base(place, key, own, 0, 0, cookie, cookie?.expires))
+        const left = baseOf(session, engine.place, key)
+        left.text = own
+        left.version = 0
+        left.spot = 0
       }
     })
   }

@@ -261,7 +261,7 @@ class Engine {
   move(key, session) {
     const base = baseOf(session, this.place, key)
     const rule = this.ask(session, base, this.ttl)
-    if (base !== undefined && isCookieChanged(base, session, this.parse)) {
+    if (base !== undefined && isCookieChanged(base, session)) {
       return saveCookie(this, key, session, base)
     }
     if (rule === KEEP) return undefined

@@ -84,9 +84,10 @@ function frozen(session, ttl) {
   const { cookie } = session
   const known = typeof cookie === 'object' && cookie !== null
   const seconds = typeof ttl === 'function' ? ttlMs(ttl, session) / 1000 : undefined
+  const { originalMaxAge } = cookie ?? {}
   return {
     cookie: known
-      ? { expires: toMs(cookie.expires), originalMaxAge: cookie.originalMaxAge }
+      ? { ...attributesOf(cookie), expires: toMs(cookie.expires), originalMaxAge }
       : undefined,
     ttl: seconds === undefined ? ttl : () => seconds,
   }
@@ -127,23 +128,49 @@ function touchedExpiry(session, ttl, now) {
 }
 
 /** Whether the app changed more of the cookie than its expiry since it was handed out. */
-function isCookieChanged(base, session, parse) {
-  const cookie = session.cookie
-  if (typeof cookie !== 'object' || cookie === null || base.cookie === undefined) return false
-  if (isMaxAgeMoved(base.originalMaxAge, cookie.originalMaxAge)) return true
-  // The object that was handed out may have been changed in place; its text was not.
-  const before = cookie === base.cookie ? (parse(base.text).cookie ?? {}) : base.cookie
-  // What express-session's Cookie serialises, and what it takes a missing one for
-  // (session/cookie.js). One by one: this runs at each touch, and a loop over names is slow.
+function isCookieChanged(base, session) {
+  const { cookie } = session
+  if (typeof cookie !== 'object' || cookie === null || base.attributes === undefined) return false
   return (
-    cookie.path !== (before.path === undefined ? '/' : before.path) ||
-    cookie.httpOnly !== (before.httpOnly === undefined ? true : before.httpOnly) ||
-    cookie.secure !== before.secure ||
-    cookie.sameSite !== before.sameSite ||
-    cookie.domain !== before.domain ||
-    cookie.partitioned !== before.partitioned ||
-    cookie.priority !== before.priority
+    isMaxAgeMoved(base.originalMaxAge, cookie.originalMaxAge) ||
+    !hasAttributes(cookie, base.attributes)
   )
 }
 
-module.exports = { KEEP, frozen, isCookieChanged, showExpiry, toMs, wanted }
+/**
+ * What express-session's Cookie serialises besides the expiry, and what it takes a missing one for
+ * (session/cookie.js). One by one: this runs at each touch, and a loop over names is slow.
+ */
+function hasAttributes(cookie, attributes) {
+  return (
+    (cookie.path === undefined ? '/' : cookie.path) === attributes.path &&
+    (cookie.httpOnly === undefined ? true : cookie.httpOnly) === attributes.httpOnly &&
+    cookie.secure === attributes.secure &&
+    cookie.sameSite === attributes.sameSite &&
+    cookie.domain === attributes.domain &&
+    cookie.partitioned === attributes.partitioned &&
+    cookie.priority === attributes.priority
+  )
+}
+
+// Those of the last cookie: the sessions of an app mostly have the same.
+let recent = {
+  path: '/',
+  httpOnly: true,
+  secure: undefined,
+  sameSite: undefined,
+  domain: undefined,
+  partitioned: undefined,
+  priority: undefined,
+}
+
+/** A cookie's attributes as they are now. */
+function attributesOf(cookie) {
+  if (!hasAttributes(cookie, recent)) {
+    const { path = '/', httpOnly = true, secure, sameSite, domain, partitioned, priority } = cookie
+    recent = { path, httpOnly, secure, sameSite, domain, partitioned, priority }
+  }
+  return recent
+}
+
+module.exports = { KEEP, attributesOf, frozen, isCookieChanged, showExpiry, toMs, wanted }

@@ -210,6 +210,34 @@ module.exports = (row) => {
     }
   })
 
+  rule(
+    'touch: an unchanged cookie is not saved, also after saves that followed each other',
+    async (ctx) => {
+      const store = await ctx.open()
+      await h.seed(store, 'a', { n: 1 })
+      const session = await h.load(store, 'a')
+      Object.assign(session.cookie, {
+        path: '/app',
+        secure: true,
+        sameSite: 'lax',
+        domain: 'a.test',
+      })
+      const saving = [1, 2, 3].map((n) => {
+        session.n = n
+        return store.set('a', session)
+      })
+      await Promise.all(saving)
+      const { saves } = await store.stats()
+      session.touch()
+      await store.touch('a', session)
+      assert.equal((await store.stats()).saves, saves)
+      session.cookie.path = '/'
+      await store.touch('a', session)
+      assert.equal((await store.stats()).saves, saves + 1)
+      assert.equal((await store.get('a')).cookie.path, '/')
+    },
+  )
+
   rule("touch: an unchanged cookie of a stale request does not undo another's", async (ctx) => {
     const time = ctx.clock()
     const [store, other] = await ctx.pair()
