@@ -7,7 +7,7 @@ const { performance } = require('node:perf_hooks')
 const { RustStoreError } = require('./lib/errors')
 const { Engine } = require('./lib/engine')
 const { copyBase } = require('./lib/base')
-const { Pending } = require('./lib/waiting')
+const { Pending } = require('./lib/pending')
 const {
   answerTo,
   checkCallback,

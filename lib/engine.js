@@ -9,7 +9,9 @@ const { KEEP, frozen, isCookieChanged, showExpiry, wanted } = require('./expiry'
 const { toIso } = require('./iso')
 const { saveCookie } = require('./cookie')
 const { optionsText } = require('./options')
-const { ALL, Pending, Waiting } = require('./waiting')
+const { ALL } = require('./order')
+const { Pending } = require('./pending')
+const { Waiting } = require('./waiting')
 const {
   numbers,
   BASE,
@@ -66,10 +68,10 @@ class Engine {
   /** The session of a sid, or undefined. */
   get(sid) {
     const key = toKey(sid)
-    if (this.waiting?.isBusy(key)) {
+    if (this.waiting?.order.isBusy(key)) {
       if (!this.inside.get) return this.waiting.behind(key, () => this.read(key))
       // The backend does not know of it yet.
-      if (this.waiting.endsGone(key)) return this.found(key, undefined)
+      if (this.waiting.order.endsGone(key)) return this.found(key, undefined)
     }
     return this.read(key)
   }
@@ -156,8 +158,12 @@ class Engine {
    * keeps them in order by itself; a save still needs the base that the last one of its object leaves.
    */
   isBehind(key, session) {
-    if (this.waiting === undefined || !this.waiting.isBusy(key)) return false
-    return !this.inside.get || this.waiting.isHeld(key) || this.waiting.isSaving(key, session)
+    if (this.waiting === undefined || !this.waiting.order.isBusy(key)) return false
+    return (
+      !this.inside.get ||
+      this.waiting.order.isHeld(key) ||
+      this.waiting.order.isSaving(key, session)
+    )
   }
 
   /** Saves what the session is now, from the base that the save before it will leave. */
@@ -252,7 +258,7 @@ class Engine {
     if (typeof session !== 'object' || session === null) {
       throw unreadable('touch wants the session as its second argument')
     }
-    if (this.waiting !== undefined && !this.inside.touch && this.waiting.isBusy(key)) {
+    if (this.waiting !== undefined && !this.inside.touch && this.waiting.order.isBusy(key)) {
       return this.waiting.behind(key, () => this.move(key, session))
     }
     return this.move(key, session)

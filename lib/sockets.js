@@ -2,21 +2,72 @@
 // what it wants written is written. Knows nothing of what the bytes mean.
 'use strict'
 
+const { closeSync } = require('node:fs')
 const { Socket } = require('node:net')
+const native = require('./native')
+const { EXTRA, NUMBER, numbers } = require('./numbers')
 
 const BUFFER_BYTES = 64 * 1024
 
 // Of their own: those that Node cuts from a common one are not to be kept.
 const newBuffer = () => Buffer.allocUnsafeSlow(BUFFER_BYTES)
 
-/**
- * Carries a connection, which keeps neither the process alive nor `listener`. That is asked for at each
- * event and has `received(id, bytes, length)` and `lost(id)`.
- *
- * @param fd the file descriptor, which is closed with the socket
- * @param listener a function; undefined from it ends the connection
- */
-function carry(id, fd, listener) {
+class Sockets {
+  // By their number.
+  #sockets = new Map()
+  // Where the engine leaves what is to be written.
+  #room
+  #listener
+
+  /**
+   * @param listener a function; what it returns is told of each event by `received(id, bytes, length)` and
+   *   `lost(id)`, undefined ends the connection. So nothing here keeps a store.
+   */
+  constructor(listener) {
+    this.#listener = listener
+  }
+
+  /**
+   * Carries a connection, which does not keep the process alive.
+   *
+   * @param fd the file descriptor, which is closed with the socket
+   */
+  carry(handle, id, fd) {
+    this.#room ??= newBuffer()
+    try {
+      this.#sockets.set(id, open(id, fd, this.#listener))
+    } catch {
+      closeSync(fd)
+      native.lost(handle, id)
+    }
+  }
+
+  /** One has ended. */
+  forget(id) {
+    this.#sockets.delete(id)
+  }
+
+  /** Writes what the engine has to say, after a flush. */
+  write(handle) {
+    for (let more = numbers[EXTRA]; more; more = numbers[NUMBER]) {
+      const length = native.output(handle, this.#room)
+      if (length === 0) return
+      const socket = this.#sockets.get(numbers[EXTRA])
+      if (socket === undefined) continue
+      const bytes = this.#room.subarray(0, length)
+      const isHeldUp = socket.writableLength > 0
+      socket.write(isHeldUp ? Buffer.from(bytes) : bytes)
+      // It is mostly written by now. Else the socket needs it longer.
+      if (!isHeldUp && socket.writableLength > 0) this.#room = newBuffer()
+    }
+  }
+
+  end() {
+    for (const socket of this.#sockets.values()) socket.destroy()
+  }
+}
+
+function open(id, fd, listener) {
   const socket = new Socket({
     fd,
     onread: {
@@ -37,4 +88,4 @@ function carry(id, fd, listener) {
   return socket
 }
 
-module.exports = { carry, newBuffer }
+module.exports = { Sockets }

@@ -1,0 +1,95 @@
+// The order of operations on one sid: which of them wait for which. Knows nothing of when they are sent,
+// or of how they end.
+'use strict'
+
+const { Pending } = require('./pending')
+
+// Sids after which the Map of them is made anew, for the reason that lib/pending.js has none.
+const FRESH = 512
+
+/** The key of an operation that all others come after. */
+const ALL = Symbol('all')
+
+const NONE = []
+
+class Order {
+  // Sid -> the operation on it that is under way, or, where there is another, both kinds: those that are
+  // under way and those that wait for them to end.
+  #busy = new Map()
+  #occupied = 0
+
+  /** Whether operations on this sid have to wait for one before them. */
+  isBusy(key) {
+    return this.#busy.size !== 0 && (this.#busy.has(key) || this.#busy.has(ALL))
+  }
+
+  /** Whether operations on this sid do wait. */
+  isHeld(key) {
+    return this.#queueOf(key)?.length > 0
+  }
+
+  /** Whether the last of the operations on this sid that wait removes it. */
+  endsGone(key) {
+    return this.#queueOf(key)?.findLast(({ behind }) => behind === key)?.removes === true
+  }
+
+  #queueOf(key) {
+    return (this.#busy.get(ALL) ?? this.#busy.get(key))?.queue
+  }
+
+  /** Whether a save of this object is under way. */
+  isSaving(key, session) {
+    const busy = session === undefined ? undefined : this.#busy.get(key)
+    if (busy instanceof Pending) return busy.session === session
+    return busy?.running.some((pending) => pending.session === session) ?? false
+  }
+
+  /** An operation is under way that others on its sid may wait for. */
+  enter(pending) {
+    const { key } = pending
+    if (this.#busy.has(key)) {
+      this.#crowd(key).running.push(pending)
+      return
+    }
+    if (++this.#occupied % FRESH === 0) this.#busy = new Map(this.#busy)
+    this.#busy.set(key, pending)
+  }
+
+  /** An operation waits for the sid that it is behind. */
+  line(pending) {
+    this.#crowd(this.#busy.has(ALL) ? ALL : pending.behind).queue.push(pending)
+  }
+
+  /** The operations on a sid that is busy, as lists. */
+  #crowd(key) {
+    const busy = this.#busy.get(key)
+    if (!(busy instanceof Pending)) return busy
+    const crowd = { running: [busy], queue: [] }
+    this.#busy.set(key, crowd)
+    return crowd
+  }
+
+  /** An operation goes on as another. */
+  replace(pending, next) {
+    const { key } = pending
+    const { running } = this.#crowd(key)
+    running.splice(running.indexOf(pending), 1)
+    if (next.key === undefined) running.push(next)
+    next.key = key
+    next.session ??= pending.session
+  }
+
+  /** An operation has ended. Returns those that may begin, if nothing else is in their way. */
+  leave(ended) {
+    const { key } = ended
+    const busy = this.#busy.get(key)
+    if (busy !== ended && busy.running.length > 1) {
+      busy.running.splice(busy.running.indexOf(ended), 1)
+      return NONE
+    }
+    this.#busy.delete(key)
+    return busy === ended ? NONE : busy.queue
+  }
+}
+
+module.exports = { ALL, Order }
