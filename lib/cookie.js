@@ -12,7 +12,7 @@ function saveCookie(engine, key, session, base) {
     return engine.waiting.behind(key, () => engine.move(key, session))
   }
   const extra = numbers[EXTRA] + COOKIE_ONLY
-  const withCookie = ({ text }) => engine.textOf({ ...engine.parse(text), cookie: session.cookie })
+  const withCookie = ({ text }) => engine.texts.withCookie(text, session)
   const own = withCookie(base)
 
   function write(text, from) {

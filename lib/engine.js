@@ -1,9 +1,9 @@
-// One open store as JavaScript sees it: sessions in and out of text, their bases, and the engine's
-// answers turned into results or errors. Knows nothing of callbacks, promises or when to answer.
+// One open store as JavaScript sees it: sessions and their bases handed to the engine, and its answers
+// turned into results or errors. Knows nothing of callbacks, promises or when to answer.
 'use strict'
 
 const native = require('./native')
-const { RustStoreError, fromEngine } = require('./errors')
+const { RustStoreError, fromEngine, unreadable } = require('./errors')
 const { Base, baseOf, setBase, setFirstBase } = require('./base')
 const { KEEP, frozen, isCookieChanged, showExpiry, wanted } = require('./expiry')
 const { toIso } = require('./iso')
@@ -11,6 +11,7 @@ const { saveCookie } = require('./cookie')
 const { optionsText } = require('./options')
 const { ALL } = require('./order')
 const { Pending } = require('./pending')
+const { Texts } = require('./texts')
 const { Waiting } = require('./waiting')
 const {
   numbers,
@@ -53,12 +54,7 @@ class Engine {
     this.waiting?.start(handle, commandTimeoutMs, inside.get)
     this.passThrough = facts.passThrough
     this.ttl = typeof options.ttl === 'function' ? options.ttl : ttlMs
-    const serializer = options.serializer ?? JSON
-    this.parse = (text) => serializer.parse(text)
-    this.stringify = (session) => serializer.stringify(session)
-    this.isJson = serializer === JSON
-    // With JSON, what `parse` would give back as no object is refused at once.
-    this.isText = this.isJson ? (text) => text[0] === '{' || text[0] === '[' : () => true
+    this.texts = new Texts(options.serializer)
     this.hits = 0
     this.misses = 0
     this.corrupt = 0
@@ -107,10 +103,7 @@ class Engine {
   revive(sid, text, version, expires, spot) {
     let session
     try {
-      session = this.parse(text)
-      if (typeof session !== 'object' || session === null) {
-        throw new TypeError('the record is not an object')
-      }
+      session = this.texts.parse(text)
     } catch (cause) {
       this.corrupt++
       this.announce('corrupt', sid, cause)
@@ -129,7 +122,7 @@ class Engine {
       shown = Math.abs(expires)
     }
     const base = new Base(this.place, sid, text, version, spot, cookie, shown, handed)
-    if (this.isJson) setFirstBase(session, base)
+    if (this.texts.isJson) setFirstBase(session, base)
     // A serializer may hand out what it has handed out before, or what is frozen.
     else setBase(session, base)
     return session
@@ -138,19 +131,19 @@ class Engine {
   /** Saves a session: see "what a save does" in docs/consistency.md. */
   set(sid, session) {
     const key = toKey(sid)
-    const text = this.textOf(session)
+    const text = this.texts.stringify(session)
     if (this.isBehind(key, session)) return this.setBehind(key, session, text)
     const base = baseOf(session, this.place, key)
     this.ask(session, base, this.ttl)
-    if (base !== undefined && !this.isJson && this.isOnlyCookie(session, text, base)) {
+    // What cannot be merged, and was read as it is now but for its cookie.
+    if (
+      base !== undefined &&
+      !this.texts.isJson &&
+      this.texts.withCookie(base.text, session) === text
+    ) {
       return saveCookie(this, key, session, base)
     }
     return this.write(key, session, text, base, session.cookie)
-  }
-
-  /** Whether a session is what it was read as, but for its cookie: of text that cannot be merged. */
-  isOnlyCookie(session, text, base) {
-    return this.textOf({ ...this.parse(base.text), cookie: session.cookie }) === text
   }
 
   /**
@@ -174,23 +167,6 @@ class Engine {
       this.ask({ cookie }, base, ttl)
       return this.write(key, session, text, base, cookie)
     })
-  }
-
-  textOf(session) {
-    let text
-    let cause
-    try {
-      if (typeof session === 'object' && session !== null) text = this.stringify(session)
-    } catch (thrown) {
-      cause = thrown
-    }
-    if (typeof text === 'string' && this.isText(text)) return text
-    const why =
-      cause instanceof Error ? cause.message : `it is ${session === null ? 'null' : typeof session}`
-    throw unreadable(
-      `the session cannot be turned into text: ${why}; what was stored before is kept`,
-      cause,
-    )
   }
 
   /** Hands the numbers of a save or a touch to the engine. Returns the rule of its expiry. */
@@ -411,7 +387,5 @@ function toKey(sid) {
     throw unreadable('the sid cannot be turned into text', cause)
   }
 }
-
-const unreadable = (message, cause) => new RustStoreError('ERR_STORE_DECODE', message, { cause })
 
 module.exports = { Engine }

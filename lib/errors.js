@@ -27,4 +27,7 @@ function fromEngine(text) {
   })
 }
 
-module.exports = { RustStoreError, fromEngine }
+/** What was handed in, or stored, cannot be turned into what it should be. */
+const unreadable = (message, cause) => new RustStoreError('ERR_STORE_DECODE', message, { cause })
+
+module.exports = { RustStoreError, fromEngine, unreadable }

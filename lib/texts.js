@@ -1,0 +1,47 @@
+// Sessions in and out of text, by JSON or by the serializer of the options. Knows nothing of bases or of
+// records.
+'use strict'
+
+const { unreadable } = require('./errors')
+
+class Texts {
+  constructor(serializer = JSON) {
+    this.isJson = serializer === JSON
+    this.read = (text) => serializer.parse(text)
+    this.write = (session) => serializer.stringify(session)
+    // With JSON, what would be read back as no object is refused at once.
+    this.isText = this.isJson ? (text) => text[0] === '{' || text[0] === '[' : () => true
+  }
+
+  /** The session of a text; throws what the serializer throws, and where it is none. */
+  parse(text) {
+    const session = this.read(text)
+    if (typeof session === 'object' && session !== null) return session
+    throw new TypeError('the record is not an object')
+  }
+
+  /** The text of a session. */
+  stringify(session) {
+    let text
+    let cause
+    try {
+      if (typeof session === 'object' && session !== null) text = this.write(session)
+    } catch (thrown) {
+      cause = thrown
+    }
+    if (typeof text === 'string' && this.isText(text)) return text
+    const why =
+      cause instanceof Error ? cause.message : `it is ${session === null ? 'null' : typeof session}`
+    throw unreadable(
+      `the session cannot be turned into text: ${why}; what was stored before is kept`,
+      cause,
+    )
+  }
+
+  /** The text of what a text says, but for the cookie, which is that of `session`. */
+  withCookie(text, { cookie }) {
+    return this.stringify({ ...this.read(text), cookie })
+  }
+}
+
+module.exports = { Texts }
