@@ -13,6 +13,7 @@ const {
   startMasters,
   startRedis,
   startRedisOn,
+  startRedisTls,
   startSentinelBefore,
   testing,
   until,
@@ -82,6 +83,37 @@ fault('what has come while the event loop was held up is no failure', async ({ u
   assert.equal((await reading).n, 1)
   assert.equal((await store.get('a')).n, 1)
   assert.deepEqual(downs, [])
+})
+
+// Over TLS answers come by another thread, while callbacks run.
+fault('callbacks that go on asking leave the event loop to others', async ({ use, open }) => {
+  const server = await use(startRedisTls())
+  const store = await open(server.url)
+  await store.set('a', plain())
+  const most = 60_000
+  let isOver = false
+  let asked = 0
+  setTimeout(() => {
+    isOver = true
+  }, 50)
+  await new Promise((resolve, reject) => {
+    let left = 0
+    const ask = () => {
+      asked++
+      left++
+      store.get('a', (error) => {
+        left--
+        if (error) reject(error)
+        // What an app does with a session: by then the next answers are there.
+        const end = performance.now() + 0.05
+        while (performance.now() < end) {}
+        if (!isOver && asked < most) ask()
+        else if (left === 0) resolve()
+      })
+    }
+    for (let i = 0; i < 200; i++) ask()
+  })
+  assert.ok(isOver, `no timer in the time of ${asked} answers`)
 })
 
 /** As `fault`, for each kind of URL; the body has a proxy before its server, too. */

@@ -77,6 +77,13 @@ test('an expiry is shown as a time also where the stored cookie is an odd one', 
   const distant = '+010001-01-01T00:00:00.000Z'
   assert.equal(await shown({ originalMaxAge: HOUR, expires: distant }), distant)
   assert.equal(await shown({ originalMaxAge: null, expires: past }), past.toISOString())
+  for (const originalMaxAge of [-1e16, 1e16]) {
+    const text = await shown({ originalMaxAge, expires: late })
+    assert.ok(text >= late.toISOString() || text === '+275760-09-13T00:00:00.000Z', text)
+  }
+  // Of the same length, and no text that is in the order of its time.
+  const american = '01/01/2099T00:00:00.000Z'
+  assert.equal(await shown({ originalMaxAge: HOUR, expires: american }), american)
   assert.equal(await shown({ originalMaxAge: HOUR, expires: 'some day' }), 'some day')
   await ours.destroy('odd')
 })

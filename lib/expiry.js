@@ -72,13 +72,13 @@ function wanted(session, ttl, base, now) {
   return { expires, moved: false, rule }
 }
 
-// The last time a Date can hold.
+// The last time a Date can hold, and as long before 1970 the first.
 const LAST_MS = 8.64e15
-const clamp = (ms) => Math.min(ms, LAST_MS)
+const clamp = (ms) => Math.max(Math.min(ms, LAST_MS), -LAST_MS)
 
 /**
  * What decides about the expiry of a session, as it is now: `{ cookie, ttl }` for `wanted` at a later
- * time.
+ * time, and for the base that the save leaves.
  */
 function frozen(session, ttl) {
   const { cookie } = session
@@ -102,7 +102,8 @@ function showExpiry(session, ttl, now) {
   const { cookie } = session
   const touched = touchedExpiry(session, ttl, now)
   const text = Number.isNaN(touched) ? '' : toIso(touched)
-  // Mostly they can be compared without being read: texts of one form are in the order of their times.
+  // Mostly they can be compared without being read: texts of one form are in the order of their times, but
+  // for days that no month has.
   if (isIso(text) && isIso(cookie.expires) && cookie.expires <= text) {
     cookie.expires = text
     return touched

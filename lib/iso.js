@@ -39,7 +39,12 @@ const LENGTH = 'YYYY-MM-DDT'.length + TAIL
 const ZERO = '0'.charCodeAt(0)
 
 /** Whether a text has the form of those that `toIso` makes of the years 0 to 9999. */
-const isIso = (text) => text.length === LENGTH && text[10] === 'T' && text[23] === 'Z'
+const isIso = (text) =>
+  text.length === LENGTH &&
+  text[4] === '-' &&
+  text[7] === '-' &&
+  text[10] === 'T' &&
+  text[23] === 'Z'
 
 let readDate = ' '
 let readDay = Number.NaN

@@ -28,6 +28,12 @@ const { Sockets } = require('./sockets')
 const MANY = 32
 const SOME = 8
 
+// Answers after which others have their turn of the event loop: what callbacks ask for anew may be answered
+// as fast as they take the answers.
+const LONG = 4096
+// Such turns that are waited for before what is late has failed.
+const TURNS = 8
+
 // Characters of text that count as one operation more over a network: a server takes longer over them, and
 // would be left with the last of them when the turn ends.
 const MUCH = 256
@@ -125,6 +131,7 @@ class Waiting {
   received(id, bytes, length) {
     if (this.#handle === undefined) return
     native.received(this.#handle, id, bytes, length)
+    this.#date = Date.now()
     this.drain()
   }
 
@@ -136,13 +143,13 @@ class Waiting {
     this.drain()
   }
 
-  /** Takes the answers that are there. */
+  /** Takes the answers that are there, and says whether these were all. */
   drain() {
-    if (this.#handle === undefined) return
+    if (this.#handle === undefined) return true
     this.#isDraining = true
     this.#now = performance.now()
-    this.#date = 0
     let todo = 0
+    let left = LONG
     try {
       while (this.#handle !== undefined) {
         const value = native.next(this.#handle)
@@ -153,19 +160,24 @@ class Waiting {
         }
         for (let i = 1; i < count; i++) this.#take(i - 1, undefined)
         this.#take(count - 1, value)
+        left -= count
+        if (left <= 0) {
+          setImmediate(this.ready)
+          break
+        }
       }
     } finally {
       this.#isDraining = false
+      this.#date = 0
     }
     if (this.#turn > 0 || todo & FLUSH) this.#flush()
     if (todo & HEAR) this.#hear()
+    return left > 0
   }
 
-  /** The time in ms since the epoch, or that at which the answers were there that are being taken. */
+  /** The time in ms since the epoch, or that at which the answers were read that are being taken. */
   date() {
-    if (!this.#isDraining) return Date.now()
-    this.#date ||= Date.now()
-    return this.#date
+    return this.#date || Date.now()
   }
 
   /** Takes an answer from the list. */
@@ -247,11 +259,13 @@ class Waiting {
     this.#timer = setTimeout(() => {
       this.#timer = undefined
       // What has come while the event loop was held up is no failure, and is read after the timers.
-      setImmediate(() => {
-        this.drain()
-        this.#expire()
-      })
+      setImmediate(() => this.#look(TURNS))
     }, ms)
+  }
+
+  #look(turns) {
+    if (this.drain() || turns === 0) this.#expire()
+    else setImmediate(() => this.#look(turns - 1))
   }
 
   #expire() {

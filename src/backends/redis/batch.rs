@@ -133,7 +133,7 @@ impl Answers {
     }
 
     /// Wakes those who wait.
-    pub fn wake(&self) {
+    fn wake(&self) {
         let mut state = self.0.lock();
         let (waker, others) = (state.waker.take(), std::mem::take(&mut state.others));
         drop(state);

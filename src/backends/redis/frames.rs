@@ -9,7 +9,7 @@ use super::{
     reply::{Reply, misunderstood},
 };
 
-/// Room that is kept for the next replies, in bytes.
+/// A reply whose room is kept for the next ones has up to so many bytes.
 const KEPT: usize = 1 << 20;
 
 /// What was received and is not a whole reply yet.
@@ -20,16 +20,11 @@ pub struct Frames {
     /// unless it is an array.
     at: usize,
     missing: usize,
-    /// Some reply was so large that its room is not kept.
-    was_large: bool,
 }
 
 impl Frames {
     /// Takes what was received; [`Frames::next`] gives the replies.
     pub fn add(&mut self, bytes: &[u8]) {
-        if self.bytes.is_empty() && std::mem::take(&mut self.was_large) {
-            self.bytes = BytesMut::new();
-        }
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -44,8 +39,12 @@ impl Frames {
             self.missing = (self.missing - 1).saturating_add(parts);
         }
         let end = std::mem::take(&mut self.at);
-        self.was_large |= end > KEPT;
-        reply(self.bytes.split_to(end)).map(Some)
+        let whole = self.bytes.split_to(end);
+        if end > KEPT {
+            // What follows it would keep all of its room.
+            self.bytes = BytesMut::from(&self.bytes[..]);
+        }
+        reply(whole).map(Some)
     }
 }
 

@@ -41,6 +41,8 @@ use crate::{backend::Listener, error::Kind, runtime};
 
 /// A batch is sent at this length without waiting for the end of the turn.
 const LONGEST_BATCH: usize = 512;
+/// Bytes of room that a batch begins with at most.
+const MOST_ROOM: usize = 64 << 10;
 /// The part of a deadline after which the server counts as silent: less than all of it, so that the
 /// caller is told why.
 const PATIENCE: f64 = 0.9;
@@ -145,7 +147,7 @@ impl Link {
 
     fn send(&self, gathered: &mut Gathered) {
         let Some(batch) = gathered.batch.take() else { return };
-        gathered.usual = (batch.commands.len(), batch.commands.bytes().len());
+        gathered.usual = (batch.commands.len(), batch.commands.bytes().len().min(MOST_ROOM));
         let token = self.token();
         // Unless others wait for a connection, which come first.
         if self.shared.handed_over.load(Acquire) == 0

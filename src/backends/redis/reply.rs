@@ -14,7 +14,7 @@ use crate::{
 /// An answer of the server.
 #[derive(Debug, PartialEq)]
 pub enum Reply {
-    /// Text, in the memory that it was received in.
+    /// Text: from a lane, in the memory that it was received in.
     Text(Bytes),
     /// The command was refused.
     Error(ServerError),

@@ -295,15 +295,14 @@ impl Future for Attempt {
     type Output = Result<Reply, Failure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Attempt::First(asked, again) = &mut *self {
-            match ready!(Pin::new(&mut *asked).poll(cx)) {
-                Ok(reply) => return Poll::Ready(Ok(reply)),
-                Err(refused) => *self = Attempt::Again(again(asked.servers.clone(), refused)),
+        loop {
+            match &mut *self {
+                Attempt::First(asked, again) => match ready!(Pin::new(&mut *asked).poll(cx)) {
+                    Ok(reply) => return Poll::Ready(Ok(reply)),
+                    Err(refused) => *self = Attempt::Again(again(asked.servers.clone(), refused)),
+                },
+                Attempt::Again(again) => return again.as_mut().poll(cx),
             }
-        }
-        match &mut *self {
-            Attempt::Again(again) => again.as_mut().poll(cx),
-            Attempt::First(..) => Poll::Pending,
         }
     }
 }
