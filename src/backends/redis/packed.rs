@@ -132,7 +132,7 @@ fn digits(room: &mut [u8; LONGEST], number: i64) -> &[u8] {
     &room[at..]
 }
 
-/// The words of a command that [`write`] has written.
+/// The words of a packed command.
 fn words(packed: &[u8]) -> impl Iterator<Item = &[u8]> {
     let line = |bytes: &mut &[u8]| -> Option<usize> {
         let end = bytes.iter().position(|&byte| byte == b'\r')?;
