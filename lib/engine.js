@@ -193,8 +193,7 @@ class Engine {
   write(key, session, text, from, cookie) {
     numbers[BASE] = from === undefined ? -1 : from.version
     numbers[SPOT] = from === undefined ? 0 : from.spot
-    const base = from === undefined ? '' : from.text
-    const news = native.set(this.handle, key, text, base)
+    const news = native.set(this.handle, key, text, from === undefined ? '' : from.text)
     const status = numbers[STATUS]
     if (status === PENDING) {
       const made = new Base(this.place, key, text, 0, 0, cookie, cookie?.expires)
@@ -204,7 +203,8 @@ class Engine {
         if (status === DONE || status === MERGED) setBase(session, made)
         return this.wrote(key, status, news)
       }
-      return this.waiting.wait(go, key, session, text.length + base.length)
+      // A backend compares before it writes.
+      return this.waiting.wait(go, key, session, from !== undefined)
     }
     if (status === DONE || status === MERGED) {
       // What was merged in is not in this object: its next save starts from its own text, of which no

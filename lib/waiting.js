@@ -34,15 +34,15 @@ const LONG = 4096
 // Such turns that are waited for before what is late has failed.
 const TURNS = 8
 
-// Characters of text that count as one operation more over a network: a server takes longer over them, and
-// would be left with the last of them when the turn ends.
-const MUCH = 256
+// Operations that one counts as over which a server takes long: it would be left with the last of them when
+// the turn ends.
+const SLOW = 4
 
 class Waiting {
   #handle
   #timeout
   #many
-  #much
+  #slow
   #onEvents
   // How many operations wait.
   #size = 0
@@ -72,18 +72,18 @@ class Waiting {
     this.#handle = handle
     this.#timeout = timeout
     this.#many = isNear ? SOME : MANY
-    this.#much = isNear ? Number.POSITIVE_INFINITY : MUCH
+    this.#slow = isNear ? 1 : SLOW
   }
 
   /**
    * What the engine has just begun. With a `key`, later operations on that sid may wait for it.
-   * `session`: the object that it saves, in so many characters of text.
+   * `session`: the object that it saves.
    */
-  wait(go, key, session, length = 0) {
+  wait(go, key, session, isSlow = false) {
     // Before anything is sent: its place is taken from here on.
     const pending = this.#begin(go, key)
     pending.session = session
-    this.#schedule(length)
+    this.#schedule(isSlow)
     if (key !== undefined) this.order.enter(pending)
     return pending
   }
@@ -109,8 +109,8 @@ class Waiting {
   }
 
   /** Has what begins in this turn of the event loop sent together at its end. */
-  #schedule(length = 0) {
-    this.#turn += 1 + length / this.#much
+  #schedule(isSlow = false) {
+    this.#turn += isSlow ? this.#slow : 1
     if (this.#turn >= this.#many) this.#flush()
     if (this.#isScheduled || this.#isDraining) return
     this.#isScheduled = true
