@@ -36,7 +36,7 @@ module.exports = (row) => {
     await store.set('a', mine)
     const got = await store.get('a')
     assert.equal(got.n, 2)
-    assert.ok(Date.parse(got.cookie.expires) >= start + 6 * minute, 'get shows the real expiry')
+    assert.ok(Date.parse(got.cookie.expires) >= +theirs.cookie.expires, 'get shows the real expiry')
     await time.livesUntil(store, 'a', start + 6 * minute, 'touched by the other request')
   })
 
@@ -105,7 +105,7 @@ module.exports = (row) => {
     mine.n = 2
     await store.set('a', mine)
     const got = await store.get('a')
-    assert.ok(Date.parse(got.cookie.expires) >= start + 7 * minute)
+    assert.ok(Date.parse(got.cookie.expires) >= +theirs.cookie.expires)
     await time.livesUntil(store, 'a', start + 7 * minute, 'touched, not saved')
   })
 
