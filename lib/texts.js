@@ -3,12 +3,13 @@
 'use strict'
 
 const { unreadable } = require('./errors')
+const { stringify } = require('./json')
 
 class Texts {
   constructor(serializer = JSON) {
     this.isJson = serializer === JSON
     this.read = (text) => serializer.parse(text)
-    this.write = (session) => serializer.stringify(session)
+    this.write = this.isJson ? stringify : (session) => serializer.stringify(session)
     // With JSON, what would be read back as no object is refused at once.
     this.isText = this.isJson ? (text) => text[0] === '{' || text[0] === '[' : () => true
   }

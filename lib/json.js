@@ -1,0 +1,62 @@
+// The JSON text of a session, as JSON.stringify writes it. Knows nothing of stores.
+//
+// Four tenths of the time that takes for a session of 444 bytes are for the Date in its cookie: V8 calls its
+// toJSON, and that its toISOString, by way of C++, and the text is written by libc's printf. So it is given a
+// copy of the session, which takes a twentieth, in whose cookie the text stands already.
+'use strict'
+
+const { types } = require('node:util')
+const { toIso } = require('./iso')
+
+// Objects that got their properties one after the other, as express-session makes a session, are tables in
+// V8 from 23 properties on. A copy of those takes as long as to write them.
+const MOST_KEYS = 20
+
+const { getTime, toISOString, toJSON } = Date.prototype
+
+// An app may have taught all Dates another text before it loaded this.
+const isNative = (name) =>
+  Function.prototype.toString.call(Date.prototype[name]) === `function ${name}() { [native code] }`
+const areNative = isNative('toISOString') && isNative('toJSON')
+
+/** `JSON.stringify(session)`, of an object. */
+const stringify = (session) => JSON.stringify(withPlainCookie(session))
+
+/** What JSON.stringify writes the same text of: a copy, or the session itself. */
+function withPlainCookie(session) {
+  const { cookie } = session
+  if (typeof cookie?.toJSON !== 'function') return session
+  if (!isPlain(session) || Object.keys(session).length > MOST_KEYS) return session
+  const data = cookie.toJSON('cookie')
+  // Of what a toJSON returns, JSON.stringify calls none.
+  if (data?.toJSON !== undefined) return session
+  const copy = { ...session }
+  // Else it is inherited, which is not written.
+  if (copy.cookie === cookie) copy.cookie = withPlainDate(data)
+  return copy
+}
+
+/** The same of the data of a cookie. */
+function withPlainDate(data) {
+  const date = data?.expires
+  if (!isUsualDate(date) || !isPlain(data)) return data
+  const ms = getTime.call(date)
+  if (Number.isNaN(ms)) return data
+  const copy = { ...data }
+  if (copy.expires === date) copy.expires = toIso(ms)
+  return copy
+}
+
+/** Whether it is written as an object, with its own properties. */
+const isPlain = (object) =>
+  object.toJSON === undefined && !Array.isArray(object) && !types.isBoxedPrimitive(object)
+
+/** Whether it is a Date, and written as all of them are. */
+const isUsualDate = (date) =>
+  areNative &&
+  typeof date === 'object' &&
+  date !== null &&
+  date.toJSON === toJSON &&
+  date.toISOString === toISOString
+
+module.exports = { stringify }
