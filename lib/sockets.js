@@ -1,5 +1,5 @@
 // Connections that the engine has made, carried by this event loop: what is read goes to the engine, and
-// what it wants written is written. Knows nothing of what the bytes mean.
+// what it could not write at once is written. Knows nothing of what the bytes mean.
 'use strict'
 
 const { closeSync } = require('node:fs')
@@ -15,13 +15,13 @@ const newBuffer = () => Buffer.allocUnsafeSlow(BUFFER_BYTES)
 class Sockets {
   // By their number.
   #sockets = new Map()
-  // Where the engine leaves what is to be written.
+  // Where the engine leaves what is to be written: made when it first does.
   #room
   #listener
 
   /**
-   * @param listener a function; what it returns is told of each event by `received(id, bytes, length)` and
-   *   `lost(id)`, undefined ends the connection. So nothing here keeps a store.
+   * @param listener a function; what it returns is told of each event by `received(id, bytes, length)`,
+   *   `written(id)` and `lost(id)`, undefined ends the connection. So nothing here keeps a store.
    */
   constructor(listener) {
     this.#listener = listener
@@ -33,7 +33,6 @@ class Sockets {
    * @param fd the file descriptor, which is closed with the socket
    */
   carry(handle, id, fd) {
-    this.#room ??= newBuffer()
     try {
       this.#sockets.set(id, open(id, fd, this.#listener))
     } catch {
@@ -47,18 +46,22 @@ class Sockets {
     this.#sockets.delete(id)
   }
 
-  /** Writes what the engine has to say, after a flush. */
+  /** Writes what a flush has left, and says when that is done. */
   write(handle) {
     for (let more = numbers[EXTRA]; more; more = numbers[NUMBER]) {
+      this.#room ??= newBuffer()
       const length = native.output(handle, this.#room)
       if (length === 0) return
-      const socket = this.#sockets.get(numbers[EXTRA])
+      const id = numbers[EXTRA]
+      const socket = this.#sockets.get(id)
       if (socket === undefined) continue
       const bytes = this.#room.subarray(0, length)
       const isHeldUp = socket.writableLength > 0
-      socket.write(isHeldUp ? Buffer.from(bytes) : bytes)
+      socket.write(isHeldUp ? Buffer.from(bytes) : bytes, () => {
+        if (socket.writableLength === 0) this.#listener()?.written(id)
+      })
       // It is mostly written by now. Else the socket needs it longer.
-      if (!isHeldUp && socket.writableLength > 0) this.#room = newBuffer()
+      if (!isHeldUp && socket.writableLength > 0) this.#room = undefined
     }
   }
 

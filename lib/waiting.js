@@ -135,6 +135,11 @@ class Waiting {
     this.drain()
   }
 
+  /** What was left to a connection is written. */
+  written(id) {
+    if (this.#handle !== undefined) native.written(this.#handle, id)
+  }
+
   /** A connection has ended. */
   lost(id) {
     this.#sockets.forget(id)

@@ -171,13 +171,13 @@ fn version(handle: Handle<'_>) -> Option<Version> {
     (version >= 0.0).then_some(version as Version)
 }
 
-/// Has what was asked for in this turn of the event loop sent. What JavaScript is to write itself, it
+/// Has what was asked for in this turn of the event loop sent. What is left for JavaScript to write, it
 /// asks for with [`super::output`], if `EXTRA` is left 1.
 fn flush(_: Env, handle: Handle<'_>, _: [Text; 3]) -> Result<Raw> {
     if let Some(waiting) = handle.waiting() {
         waiting.end_turn();
         handle.with(|store| store.flush());
-        handle.set(EXTRA, waiting.has_output().into());
+        handle.set(EXTRA, waiting.lines.write().into());
     }
     Ok(undefined())
 }

@@ -13,6 +13,7 @@ mod answer;
 mod bell;
 mod handle;
 mod hot;
+mod lines;
 mod operate;
 mod saving;
 mod text;
@@ -161,17 +162,24 @@ pub fn late(handle: Handle<'_>) {
     handle.with(|store| store.late());
 }
 
-/// Leaves in `room` what is to be written next over a connection that JavaScript carries, and as `EXTRA`
+/// Leaves in `room` what JavaScript is to write next over a connection that it carries, and as `EXTRA`
 /// which. Returns how many bytes that are; 0 when there is nothing left to write. Leaves as `NUMBER`
 /// whether there is more.
 #[napi]
 pub fn output(handle: Handle<'_>, mut room: BufferSlice<'_>) -> u32 {
-    let Some((id, length)) = handle.waiting().and_then(|waiting| waiting.output(&mut room)) else {
-        return 0;
-    };
-    handle.set(EXTRA, id.into());
-    handle.set(NUMBER, handle.waiting().is_some_and(Waiting::has_output).into());
+    let Some(waiting) = handle.waiting() else { return 0 };
+    let Some((line, length)) = waiting.lines.rest(&mut room) else { return 0 };
+    handle.set(EXTRA, line.into());
+    handle.set(NUMBER, waiting.lines.has_rest().into());
     u32::try_from(length).unwrap_or_default()
+}
+
+/// All that JavaScript was left to write over a connection is written.
+#[napi]
+pub fn written(handle: Handle<'_>, line: u32) {
+    if let Some(waiting) = handle.waiting() {
+        waiting.lines.written(line);
+    }
 }
 
 /// Takes the first `length` bytes, which were read from a connection.

@@ -24,7 +24,7 @@ use std::{
 use napi::{Result, sys};
 use parking_lot::Mutex;
 
-use super::{answer::Outcome, bell::Bell, operate::Running};
+use super::{answer::Outcome, bell::Bell, lines::Lines, operate::Running};
 use crate::{
     backend::Event,
     transport::{Protocol, Socket, Transport},
@@ -164,10 +164,9 @@ pub struct Waiting {
     groups: RefCell<HashMap<u64, Group>>,
     drained: RefCell<Option<Drained>>,
     /// The connections that JavaScript carries.
-    lines: RefCell<HashMap<u32, Arc<dyn Protocol>>>,
+    pub lines: Lines,
     /// An operation has gone on, and may have asked its backend for more.
     has_gone_on: Cell<bool>,
-    next_line: Cell<u32>,
     next_id: Cell<u64>,
 }
 
@@ -183,9 +182,8 @@ impl Waiting {
         mailbox.ring();
         Ok(Waiting {
             mailbox,
-            lines: RefCell::default(),
+            lines: Lines::default(),
             has_gone_on: Cell::new(false),
-            next_line: Cell::new(0),
             beginning: RefCell::new(None),
             groups: RefCell::default(),
             drained: RefCell::new(None),
@@ -312,32 +310,13 @@ impl Waiting {
     /// Connections that are to be carried from now on, each under a number.
     pub fn carried(&self) -> Vec<(u32, Socket)> {
         let carried = std::mem::take(&mut *self.mailbox.carried.lock());
-        let mut lines = self.lines.borrow_mut();
-        let take = |(socket, protocol)| {
-            let line = self.next_line.get();
-            self.next_line.set(line + 1);
-            lines.insert(line, protocol);
-            (line, socket)
-        };
-        carried.into_iter().map(take).collect()
-    }
-
-    /// Leaves what is to be written next over one of the connections: which, and how many bytes.
-    pub fn output(&self, room: &mut [u8]) -> Option<(u32, usize)> {
-        self.lines.borrow().iter().find_map(|(id, line)| match line.output(room) {
-            0 => None,
-            length => Some((*id, length)),
-        })
-    }
-
-    /// Whether there is something to write over one of the connections.
-    pub fn has_output(&self) -> bool {
-        self.lines.borrow().values().any(|line| line.has_output())
+        let enter = |(socket, protocol)| (self.lines.enter(&socket, protocol), socket);
+        carried.into_iter().map(enter).collect()
     }
 
     /// Takes what was read from a connection.
     pub fn received(&self, line: u32, bytes: &[u8]) {
-        let Some(protocol) = self.lines.borrow().get(&line).cloned() else { return };
+        let Some(protocol) = self.lines.protocol(line) else { return };
         self.expect();
         if catch_unwind(AssertUnwindSafe(|| protocol.received(bytes))).is_err() {
             protocol.lost();
@@ -346,8 +325,7 @@ impl Waiting {
 
     /// A connection has ended.
     pub fn lost(&self, line: u32) {
-        let protocol = self.lines.borrow_mut().remove(&line);
-        if let Some(protocol) = protocol {
+        if let Some(protocol) = self.lines.leave(line) {
             self.expect();
             protocol.lost();
         }
@@ -382,7 +360,7 @@ impl Waiting {
         self.mailbox.is_closed.store(true, Release);
         let carried = std::mem::take(&mut *self.mailbox.carried.lock());
         let carried = carried.into_iter().map(|(_, protocol)| protocol);
-        carried.chain(self.lines.take().into_values()).for_each(|protocol| protocol.lost());
+        carried.chain(self.lines.take()).for_each(|protocol| protocol.lost());
         self.beginning.take();
         self.groups.take();
         self.drained.take();
