@@ -230,6 +230,31 @@ networkFault(
   },
 )
 
+networkFault(
+  'more than the connection has room for: it is written in its order when there is',
+  async ({ open, proxy, url }) => {
+    const store = await open(url, { commandTimeout: 20_000 })
+    const large = 'x'.repeat(900_000)
+    const sids = Array.from({ length: 24 }, (_, index) => `s${index}`)
+    for (let round = 1; round <= 3; round++) {
+      proxy.pause()
+      const saving = []
+      for (const [index, sid] of sids.entries()) {
+        saving.push(store.set(sid, plain({ round, large: index % 2 ? large : '' })))
+        // Some of each turn find the connection full, some have to wait for those.
+        if (index % 5 === 0) await new Promise(setImmediate)
+      }
+      proxy.resume()
+      await Promise.all(saving)
+      const found = await Promise.all(sids.map((sid) => store.get(sid)))
+      assert.deepEqual(
+        found.map(({ round, large }) => [round, large.length]),
+        sids.map((_, index) => [round, index % 2 ? large.length : 0]),
+      )
+    }
+  },
+)
+
 fault('Cluster: a master that goes silent stops none of the others', async (has) => {
   const { proxy, url } = await behindProxy(has, (announce) => startMasters(3, announce))
   const store = await has.open(url)
