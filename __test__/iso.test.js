@@ -18,6 +18,22 @@ test('writes every time as Date does', () => {
   for (const ms of sample()) assert.equal(toIso(ms), new Date(ms).toISOString())
 })
 
+test('a Date that always says the same, as tests have it, does not show', () => {
+  const { Date: real } = globalThis
+  const at = real.UTC(2031, 4, 6, 7, 8, 9, 10)
+  globalThis.Date = class extends real {
+    constructor() {
+      super(0)
+    }
+  }
+  try {
+    assert.equal(toIso(at), '2031-05-06T07:08:09.010Z')
+    assert.equal(fromIso('2032-05-06T07:08:09.010Z'), real.UTC(2032, 4, 6, 7, 8, 9, 10))
+  } finally {
+    globalThis.Date = real
+  }
+})
+
 test('reads every text as Date does', () => {
   for (const ms of sample()) assert.equal(fromIso(new Date(ms).toISOString()), ms)
   assert.equal(fromIso('2026-11-26T12:34:56.789Z'), Date.UTC(2026, 10, 26, 12, 34, 56, 789))

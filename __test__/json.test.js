@@ -35,6 +35,8 @@ function cookies() {
     expires: later,
     toJSON: () => Object.create({ expires: later }),
   })
+  const withNumber = (key) => Object.defineProperty(new Date(AT), key, { value: () => Number.NaN })
+  const withFunction = () => Object.assign(() => {}, { expires: later })
   class Late extends Date {
     toISOString() {
       return 'late'
@@ -59,6 +61,11 @@ function cookies() {
     other: new Cookie({ expires: new Late(AT) }),
     own: new Cookie({ expires: Object.assign(new Date(AT), { toJSON: () => 'own' }) }),
     realm: new Cookie({ expires: vm.runInNewContext(`new Date(${AT})`) }),
+    valueOf: new Cookie({ expires: withNumber('valueOf') }),
+    toPrimitive: new Cookie({ expires: withNumber(Symbol.toPrimitive) }),
+    function: { toJSON: withFunction },
+    date: { toJSON: () => later },
+    inheritedPretended: { toJSON: () => Object.create({ expires: Object.create(Date.prototype) }) },
     pretended: { toJSON: () => ({ expires: Object.create(Date.prototype) }) },
     object: { expires: later, path: '/' },
     inherited,
@@ -118,6 +125,29 @@ test('writes every session as JSON.stringify does', () => {
     getters,
   }
   for (const [what, session] of Object.entries(odd)) assertSame(session, what)
+})
+
+test('what the session does while it is written is written as JSON.stringify does', () => {
+  const cookie = () => new Cookie({ expires: new Date(AT) })
+  const makes = {
+    'changes the cookie before it is its turn': () => {
+      const user = { toJSON: () => (session.cookie.expires = null) }
+      const session = { user, cookie: cookie() }
+      return session
+    },
+    'adds a key': () => {
+      const session = { cookie: { toJSON: () => (session.later = 1) } }
+      return session
+    },
+    'counts how often it is asked': () => {
+      let count = 0
+      const counted = () => ({ count: ++count, toJSON: () => 'never' })
+      return { cookie: { toJSON: counted }, last: { toJSON: () => count } }
+    },
+  }
+  for (const [what, make] of Object.entries(makes)) {
+    assert.equal(stringify(make()), JSON.stringify(make()), what)
+  }
 })
 
 test('leaves a session and its cookie as they are', () => {

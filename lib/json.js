@@ -12,7 +12,8 @@ const { toIso } = require('./iso')
 // V8 from 23 properties on. A copy of those takes as long as to write them.
 const MOST_KEYS = 20
 
-const { getTime, toISOString, toJSON } = Date.prototype
+const { getTime, toISOString, toJSON, valueOf: toNumber } = Date.prototype
+const toPrimitive = Date.prototype[Symbol.toPrimitive]
 
 // An app may have taught all Dates another text before it loaded this.
 const isNative = (name) =>
@@ -25,25 +26,26 @@ const stringify = (session) => JSON.stringify(withPlainCookie(session))
 /** What JSON.stringify writes the same text of: a copy, or the session itself. */
 function withPlainCookie(session) {
   const { cookie } = session
-  if (typeof cookie?.toJSON !== 'function') return session
-  if (!isPlain(session) || Object.keys(session).length > MOST_KEYS) return session
+  if (typeof cookie?.toJSON !== 'function' || !isPlain(session)) return session
+  const keys = Object.keys(session)
+  // As express-session has it. What is written before may change the cookie.
+  if (keys[0] !== 'cookie' || keys.length > MOST_KEYS) return session
+  const copy = { ...session }
   const data = cookie.toJSON('cookie')
   // Of what a toJSON returns, JSON.stringify calls none.
-  if (data?.toJSON !== undefined) return session
-  const copy = { ...session }
-  // Else it is inherited, which is not written.
-  if (copy.cookie === cookie) copy.cookie = withPlainDate(data)
+  copy.cookie = data?.toJSON === undefined ? withPlainDate(data) : { toJSON: () => data }
   return copy
 }
 
 /** The same of the data of a cookie. */
 function withPlainDate(data) {
-  const date = data?.expires
-  if (!isUsualDate(date) || !isPlain(data)) return data
-  const ms = getTime.call(date)
-  if (Number.isNaN(ms)) return data
+  if (typeof data !== 'object' || !isUsualDate(data?.expires) || !isPlain(data)) return data
   const copy = { ...data }
-  if (copy.expires === date) copy.expires = toIso(ms)
+  // Else it is inherited, which is not written.
+  if (isUsualDate(copy.expires)) {
+    const ms = getTime.call(copy.expires)
+    copy.expires = Number.isNaN(ms) ? null : toIso(ms)
+  }
   return copy
 }
 
@@ -57,6 +59,8 @@ const isUsualDate = (date) =>
   typeof date === 'object' &&
   date !== null &&
   date.toJSON === toJSON &&
-  date.toISOString === toISOString
+  date.toISOString === toISOString &&
+  date.valueOf === toNumber &&
+  date[Symbol.toPrimitive] === toPrimitive
 
 module.exports = { stringify }

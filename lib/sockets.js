@@ -57,8 +57,9 @@ class Sockets {
       if (socket === undefined) continue
       const bytes = this.#room.subarray(0, length)
       const isHeldUp = socket.writableLength > 0
-      socket.write(isHeldUp ? Buffer.from(bytes) : bytes, () => {
-        if (socket.writableLength === 0) this.#listener()?.written(id)
+      socket.write(isHeldUp ? Buffer.from(bytes) : bytes, (error) => {
+        const isWritten = !error && !socket.destroyed && socket.writableLength === 0
+        if (isWritten) this.#listener()?.written(id)
       })
       // It is mostly written by now. Else the socket needs it longer.
       if (!isHeldUp && socket.writableLength > 0) this.#room = undefined
