@@ -8,6 +8,7 @@ test('processes that share a folder for a while', { timeout: 170_000 }, async (t
   if (process.platform === 'win32') return t.diagnostic('not tried: Windows')
   const { soak } = await import('../scripts/soak.mjs')
   const lines = []
-  await soak(10, { report: (line) => lines.push(line), only: ['file'] })
+  // Where nothing that is over is removed, it is 1.34 to 1.4.
+  await soak(10, { report: (line) => lines.push(line), growth: { file: 1.25 } })
   t.diagnostic(lines.at(-2))
 })
