@@ -34,8 +34,8 @@ use std::{
 };
 
 use crate::{
-    error::{Error, Result},
-    record::{Draft, Millis, Record, Seen, Touch, Version},
+    error::{Error, Kind, Result},
+    record::{Draft, Millis, Record, Seen, Touch, Version, View},
 };
 
 /// An answer that is there now, or one that is on its way. In-process backends answer `Ready`,
@@ -199,6 +199,18 @@ pub trait Backend: Send + Sync {
     /// Reads one record. One that is there and is no record of this backend's kind is
     /// [`crate::error::Kind::Decode`].
     fn get(&self, sid: &[u8], now: Millis) -> Answer<Option<Record>>;
+
+    /// As [`Backend::get`], of a backend that answers that inside the call: shows the record, if there is
+    /// one, and so has no need to hand it out. `shown` is called once, takes a copy, and calls nothing
+    /// here: locks may be held.
+    fn look(&self, sid: &[u8], now: Millis, shown: &mut dyn FnMut(View<'_>)) -> Result<()> {
+        match self.get(sid, now) {
+            Answer::Ready(found) => found.map(|found| found.iter().for_each(|it| shown(it.view()))),
+            Answer::Later(_) => {
+                Err(Error::new(Kind::Internal, "it does not answer inside the call"))
+            }
+        }
+    }
 
     /// Writes a record whatever is there. `draft.expires` is after `now`; the rule of the draft
     /// is not asked.

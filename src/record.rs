@@ -35,6 +35,37 @@ pub struct Record {
     pub spot: u64,
 }
 
+/// A record for as long as it is looked at.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// As [`Record::payload`].
+    pub payload: &'a [u8],
+    /// As [`Record::expires`].
+    pub expires: Millis,
+    /// As [`Record::moved`].
+    pub moved: bool,
+    /// As [`Record::version`].
+    pub version: Version,
+    /// As [`Record::spot`].
+    pub spot: u64,
+}
+
+impl Record {
+    /// Shows it.
+    pub fn view(&self) -> View<'_> {
+        let Record { payload, expires, moved, version, spot } = self;
+        View { payload, expires: *expires, moved: *moved, version: *version, spot: *spot }
+    }
+}
+
+impl From<View<'_>> for Record {
+    /// A copy.
+    fn from(view: View<'_>) -> Record {
+        let View { payload, expires, moved, version, spot } = view;
+        Record { payload: Bytes::copy_from_slice(payload), expires, moved, version, spot }
+    }
+}
+
 /// What a save wants written.
 #[derive(Clone, Copy, Debug)]
 pub struct Draft<'a> {

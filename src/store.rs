@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Kind, Result},
     merge,
     options::Options,
-    record::{ExpiryRule, Millis, Record, Touch, Version},
+    record::{ExpiryRule, Millis, Record, Touch, Version, View},
 };
 
 mod save;
@@ -99,6 +99,12 @@ impl Store {
             Ok(()) => self.backend.get(sid, now),
             Err(error) => Answer::Ready(Err(error)),
         }
+    }
+
+    /// The same of a backend that answers inside the call, without taking the record out of it.
+    pub fn look(&self, sid: &[u8], now: Millis, shown: &mut dyn FnMut(View<'_>)) -> Result<()> {
+        self.check_sid(sid)?;
+        self.backend.look(sid, now, shown)
     }
 
     /// Moves the expiry of a session, unless by less than `touchAfter`. One that is set into the

@@ -11,7 +11,7 @@ use super::{handle::Handle, text};
 use crate::{
     backend::{Count, Page},
     error::Error,
-    record::{Record, UNTOLD},
+    record::{Record, UNTOLD, View},
     store::Saved,
 };
 
@@ -83,6 +83,8 @@ pub enum Outcome {
     Done,
     /// Of a read: the text, or undefined. Leaves its version and [`told_expiry`].
     Session(Option<Record>),
+    /// Of a read, what [`tell_session`] has made.
+    Told(Raw),
     /// Of a save: undefined, or `[conflicts as JSON text, evicted sid, ...]`. Leaves the new version.
     Saved(Saved),
     /// Of a step of a walk: an array of sid, text, version, [`told_expiry`], sid, ... Leaves where to
@@ -104,12 +106,8 @@ pub fn tell(env: Env, handle: Handle<'_>, result: crate::error::Result<Outcome>)
     handle.set(STATUS, DONE);
     match result {
         Ok(Outcome::Done | Outcome::Session(None)) => Ok(undefined()),
-        Ok(Outcome::Session(Some(record))) => {
-            handle.set(VERSION, record.version as f64);
-            handle.set(SPOT, record.spot as f64);
-            handle.set(NUMBER, told_expiry(&record));
-            text::to_js(env.raw(), &record.payload).map(Raw)
-        }
+        Ok(Outcome::Session(Some(record))) => tell_session(env, handle, record.view()),
+        Ok(Outcome::Told(value)) => Ok(value),
         Ok(Outcome::Saved(saved)) => tell_saved(env, handle, saved),
         Ok(Outcome::Page(Page { records, next })) => {
             handle.set(NUMBER, next.map_or(-1.0, |next| next as f64));
@@ -118,7 +116,7 @@ pub fn tell(env: Env, handle: Handle<'_>, result: crate::error::Result<Outcome>)
                 values.push(text::to_js(env.raw(), &sid)?);
                 values.push(text::to_js(env.raw(), &record.payload)?);
                 values.push(number(env, record.version as f64)?);
-                values.push(number(env, told_expiry(&record))?);
+                values.push(number(env, told_expiry(&record.view()))?);
             }
             array(env, &values)
         }
@@ -132,6 +130,14 @@ pub fn tell(env: Env, handle: Handle<'_>, result: crate::error::Result<Outcome>)
             text::to_js(env.raw(), error_json(&error).as_bytes()).map(Raw)
         }
     }
+}
+
+/// Tells what was read, where it is lent; see [`Outcome::Session`].
+pub fn tell_session(env: Env, handle: Handle<'_>, view: View<'_>) -> Result<Raw> {
+    handle.set(VERSION, view.version as f64);
+    handle.set(SPOT, view.spot as f64);
+    handle.set(NUMBER, told_expiry(&view));
+    text::to_js(env.raw(), view.payload).map(Raw)
 }
 
 /// Puts the answer that was just told into the list.
@@ -167,11 +173,11 @@ fn tell_saved(env: Env, handle: Handle<'_>, saved: Saved) -> Result<Raw> {
 
 /// When a record ends, in ms; negative where that is no longer what its text says, NaN where nobody
 /// knows it but the text.
-fn told_expiry(record: &Record) -> f64 {
-    let expires = record.expires as f64;
-    match record {
-        Record { expires: UNTOLD, .. } => f64::NAN,
-        Record { moved: true, .. } => -expires,
+fn told_expiry(view: &View<'_>) -> f64 {
+    let expires = view.expires as f64;
+    match view {
+        View { expires: UNTOLD, .. } => f64::NAN,
+        View { moved: true, .. } => -expires,
         _ => expires,
     }
 }

@@ -19,11 +19,11 @@ use napi_derive::napi;
 use super::{
     answer::{
         ANSWERS, BASE, COOKIE_ONLY, EXPIRES, EXTRA, FLUSH, HEAR, MOST_ANSWERS, MOVED, NOW, Outcome,
-        RULE, Raw, SPOT, list, tell, undefined,
+        RULE, Raw, SPOT, list, tell, tell_session, undefined,
     },
     handle::Handle,
     millis,
-    operate::{Work, ask, inside, ready, settle},
+    operate::{Work, ask, inside, settle},
     saving::{Kept, Save},
     text::Text,
 };
@@ -101,7 +101,10 @@ fn get(env: Env, handle: Handle<'_>, [sid, ..]: [Text; 3]) -> Result<Raw> {
     let now = millis(handle, NOW);
     if handle.inside().get {
         return inside(env, handle, "get", |store| {
-            ready(store.get(&sid.lend()?, now)).map(Outcome::Session)
+            let mut told = Ok(undefined());
+            store.look(&sid.lend()?, now, &mut |view| told = tell_session(env, handle, view))?;
+            told.map(Outcome::Told)
+                .map_err(|error| Error::new(Kind::Internal, error.reason.to_string()))
         });
     }
     ask(env, handle, "get", |store| Ok(Work::Get(store.get(&sid.lend()?, now))))

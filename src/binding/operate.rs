@@ -27,20 +27,10 @@ use crate::{
 pub fn settle<T>(future: impl Future<Output = crate::error::Result<T>>) -> crate::error::Result<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
-        Poll::Pending => Err(not_inside()),
+        Poll::Pending => {
+            Err(Error::new(Kind::Internal, "the backend did not answer inside the call"))
+        }
     }
-}
-
-/// The answer of a backend that answers inside the call.
-pub fn ready<T>(answer: Answer<T>) -> crate::error::Result<T> {
-    match answer {
-        Answer::Ready(result) => result,
-        Answer::Later(_) => Err(not_inside()),
-    }
-}
-
-fn not_inside() -> Error {
-    Error::new(Kind::Internal, "the backend did not answer inside the call")
 }
 
 /// Runs an operation to its end, and tells how it ended.

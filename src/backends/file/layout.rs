@@ -22,7 +22,7 @@ use siphasher::{
     sip128::{Hasher128 as _, SipHasher13 as SipHasher13of128},
 };
 
-use crate::record::{Millis, Record, Version};
+use crate::record::{Millis, Record, Version, View};
 
 /// What this layout is called in the file. Another number is another layout.
 pub const FORMAT: u32 = 1;
@@ -183,6 +183,11 @@ impl Head {
             &self.version.to_be_bytes(),
             &self.decided.to_be_bytes(),
         ])
+    }
+
+    pub fn view<'p>(&self, payload: &'p [u8]) -> View<'p> {
+        let Head { expires, moved, version, .. } = *self;
+        View { payload, expires, moved, version, spot: 0 }
     }
 
     pub fn record(&self, payload: bytes::Bytes) -> Record {

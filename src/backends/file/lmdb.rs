@@ -75,10 +75,10 @@ impl Lmdb {
         }
     }
 
-    /// Reads the state of this moment. What is read must be copied inside `task`.
+    /// Reads the state of this moment, which is there inside `task` only.
     pub fn read<R>(
         &self,
-        task: impl Fn(&RoTxn<'_>, Tree) -> Result<R, Failure>,
+        mut task: impl FnMut(&RoTxn<'_>, Tree) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
         self.with(|opened| {
             // Another thread reads: it keeps its own.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     backend::Page,
     error::{Error, Kind, Result},
-    record::{Millis, Record, Version},
+    record::{Millis, Record, Version, View},
 };
 
 /// Records that one step of a walk meets...
@@ -39,12 +39,12 @@ enum Read<R> {
     Found(R),
 }
 
-/// Reads the record of a sid from the file; `then` copies what it needs.
+/// Reads the record of a sid from the file; `then` takes what it needs.
 fn read<R>(
     shared: &Shared,
     key: &Key,
     sid: &[u8],
-    then: impl Fn(Head, &[u8]) -> R,
+    mut then: impl FnMut(Head, &[u8]) -> R,
 ) -> Result<Option<R>> {
     let read = shared.lmdb.read(|txn, tree| {
         let Some(bytes) = tree.get(txn, &key.record())? else { return Ok(Read::Nothing) };
@@ -70,24 +70,27 @@ fn touched(head: Head, ahead: Option<&Ahead>) -> Head {
     touch.and_then(|touch| touch.apply(&head)).unwrap_or(head)
 }
 
-/// The record of a sid, if it is live.
-pub fn get(
+/// Shows the record of a sid, if it is live.
+pub fn look(
     shared: &Shared,
     key: &Key,
     sid: &[u8],
     ahead: Option<Ahead>,
     now: Millis,
-) -> Result<Option<Record>> {
-    if let Some(Ahead { record: Some(record), .. }) = &ahead {
-        let Foretold::Record { head, payload } = record else { return Ok(None) };
-        let head = touched(*head, ahead.as_ref());
-        return Ok(head.is_live(now).then(|| head.record(payload.clone())));
-    }
-    let record = read(shared, key, sid, |head, payload| {
+    shown: &mut dyn FnMut(View<'_>),
+) -> Result<()> {
+    let mut show = |head: Head, payload: &[u8]| {
         let head = touched(head, ahead.as_ref());
-        head.is_live(now).then(|| head.record(Bytes::copy_from_slice(payload)))
-    })?;
-    Ok(record.flatten())
+        if head.is_live(now) {
+            shown(head.view(payload));
+        }
+    };
+    match ahead.as_ref().and_then(|ahead| ahead.record.as_ref()) {
+        Some(Foretold::Gone) => {}
+        Some(Foretold::Record { head, payload }) => show(*head, payload),
+        None => drop(read(shared, key, sid, show)?),
+    }
+    Ok(())
 }
 
 /// The record of a sid, to change it. Its payload is copied only where its version is not as `seen`.

@@ -37,7 +37,7 @@ use crate::{
     backend::{Answer, Backend, Count, Gauges, Inside, Listener, Page, Replaced, Touched, Written},
     error::{Error, Kind, Result},
     options::{Form, Options},
-    record::{Draft, Millis, Record, Seen, Touch},
+    record::{Draft, Millis, Record, Seen, Touch, View},
 };
 
 mod answers;
@@ -212,9 +212,15 @@ impl Backend for File {
     }
 
     fn get(&self, sid: &[u8], now: Millis) -> Answer<Option<Record>> {
+        let mut record = None;
+        let looked = self.look(sid, now, &mut |view| record = Some(view.into()));
+        Answer::Ready(looked.map(|()| record))
+    }
+
+    fn look(&self, sid: &[u8], now: Millis, shown: &mut dyn FnMut(View<'_>)) -> Result<()> {
         let key = self.key(sid, now);
         let ahead = self.shared.pending.ahead(&key);
-        Answer::Ready(look::get(&self.shared, &key, sid, ahead, now))
+        look::look(&self.shared, &key, sid, ahead, now, shown)
     }
 
     fn put(&self, sid: &[u8], draft: Draft<'_>, now: Millis) -> Answer<Written> {

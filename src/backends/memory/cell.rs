@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use triomphe::{Arc, ThinArc};
 
-use crate::record::{Millis, Record, Touch, Version};
+use crate::record::{Millis, Record, Touch, Version, View};
 
 /// Longest sid: its length is kept in 16 bits.
 pub const MAX_SID_BYTES: usize = u16::MAX as usize;
@@ -170,15 +170,22 @@ impl Cell {
         self.header().hits.store(hits, Relaxed);
     }
 
-    /// The record as the engine reads it. Shares this allocation.
-    pub fn record(&self, spot: u64) -> Record {
-        Record {
+    /// The record, to be looked at.
+    pub fn view(&self, spot: u64) -> View<'_> {
+        View {
             spot,
-            payload: Bytes::from_owner(Payload(self.clone())),
+            payload: self.payload(),
             expires: self.expires(),
             moved: self.header().moved.load(Relaxed),
             version: self.version(),
         }
+    }
+
+    /// The record as the engine reads it. Shares this allocation.
+    pub fn record(&self, spot: u64) -> Record {
+        let View { expires, moved, version, .. } = self.view(spot);
+        let payload = Bytes::from_owner(Payload(self.clone()));
+        Record { payload, expires, moved, version, spot }
     }
 }
 

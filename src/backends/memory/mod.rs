@@ -23,7 +23,8 @@ use self::{
 };
 use crate::{
     backend::{Answer, Backend, Count, Gauges, Inside, Page, Replaced, Touched, Written},
-    record::{Draft, Millis, Record, Seen, Touch, Version},
+    error::Result,
+    record::{Draft, Millis, Record, Seen, Touch, Version, View},
 };
 
 mod bounds;
@@ -117,6 +118,22 @@ impl Memory {
     fn forget(&self, cell: &Cell) {
         self.count.fetch_sub(1, Relaxed);
         self.bytes.fetch_sub(cell.bytes(), Relaxed);
+    }
+
+    /// The record of a sid, if it is live, and its spot. Its shard is not locked any more.
+    fn find(&self, sid: &[u8], now: Millis) -> Option<(Cell, u64)> {
+        self.named.store(now, Relaxed);
+        let hash = self.hash(sid);
+        let shard = self.shards().read(hash);
+        let slot = shard.slot_and_payload(hash, sid)?;
+        let cell = shard.cell(slot);
+        if !cell.is_live(now) {
+            return None;
+        }
+        if self.is_bounded() {
+            cell.hit();
+        }
+        Some((cell.clone(), spot(Shards::index(hash), slot)))
     }
 
     /// Moves the expiry of a record in a shard that is locked.
@@ -214,18 +231,14 @@ impl Backend for Memory {
     }
 
     fn get(&self, sid: &[u8], now: Millis) -> Answer<Option<Record>> {
-        self.named.store(now, Relaxed);
-        let hash = self.hash(sid);
-        let shard = self.shards().read(hash);
-        let Some(slot) = shard.slot_and_payload(hash, sid) else { return None.into() };
-        let cell = shard.cell(slot);
-        if !cell.is_live(now) {
-            return None.into();
+        self.find(sid, now).map(|(cell, spot)| cell.record(spot)).into()
+    }
+
+    fn look(&self, sid: &[u8], now: Millis, shown: &mut dyn FnMut(View<'_>)) -> Result<()> {
+        if let Some((cell, spot)) = self.find(sid, now) {
+            shown(cell.view(spot));
         }
-        if self.is_bounded() {
-            cell.hit();
-        }
-        Some(cell.record(spot(Shards::index(hash), slot))).into()
+        Ok(())
     }
 
     fn put(&self, sid: &[u8], draft: Draft<'_>, now: Millis) -> Answer<Written> {
