@@ -7,6 +7,8 @@ const { test } = require('node:test')
 const vm = require('node:vm')
 const { Cookie, Session } = require('express-session')
 const { stringify } = require('../lib/json')
+const native = require('../lib/native')
+const { shorten, written } = require('../lib/short')
 
 const AT = Date.UTC(2026, 10, 26, 12, 34, 56, 789)
 
@@ -24,8 +26,19 @@ function outcome(write, session) {
   }
 }
 
+/** What the engine makes of the text as it is handed to it. */
+function across(session) {
+  const text = shorten(session)
+  const { outline, maxAge } = written
+  return outline < 0 ? text : native.lengthen(text, outline, maxAge)
+}
+
 function assertSame(session, what) {
-  assert.equal(outcome(stringify, session), outcome(JSON.stringify, session), what)
+  const text = outcome(JSON.stringify, session)
+  assert.equal(outcome(stringify, session), text, what)
+  // Twice: what the first one has taught, the second one goes by.
+  assert.equal(outcome(across, session), text, what)
+  assert.equal(outcome(across, session), text, what)
 }
 
 /** Cookies that are, or look like, express-session's. */
@@ -61,6 +74,7 @@ function cookies() {
     other: new Cookie({ expires: new Late(AT) }),
     own: new Cookie({ expires: Object.assign(new Date(AT), { toJSON: () => 'own' }) }),
     realm: new Cookie({ expires: vm.runInNewContext(`new Date(${AT})`) }),
+    getTime: new Cookie({ expires: withNumber('getTime'), maxAge: 60_000 }),
     valueOf: new Cookie({ expires: withNumber('valueOf') }),
     toPrimitive: new Cookie({ expires: withNumber(Symbol.toPrimitive) }),
     function: { toJSON: withFunction },
@@ -147,6 +161,7 @@ test('what the session does while it is written is written as JSON.stringify doe
   }
   for (const [what, make] of Object.entries(makes)) {
     assert.equal(stringify(make()), JSON.stringify(make()), what)
+    assert.equal(across(make()), JSON.stringify(make()), what)
   }
 })
 
@@ -155,6 +170,7 @@ test('leaves a session and its cookie as they are', () => {
   const { cookie } = session
   const { expires } = cookie
   stringify(session)
+  shorten(session)
   assert.equal(session.cookie, cookie)
   assert.equal(cookie.expires, expires)
   assert.equal(expires.getTime(), AT)

@@ -42,16 +42,19 @@ class Stamped extends Returned {
  *
  * `place` and `sid`: under another sid, or in another store, the object is a new session.
  * `text`, `version`, `spot`: of the record; version 0 never equals a record's.
+ * `outline`, `maxAge`: where `text` is in short, what it goes without (see outlines.js); else -1 and 0.
  * `expires` (ms, or NaN), `originalMaxAge`, `attributes` (undefined without a cookie): of its cookie, as
  * handed out.
  * `handed`: where `expires` is only as much as is known, the very value that was handed out: one of
  * the same time that the app has set is a touch.
  */
 class Base {
-  constructor(place, sid, text, version, spot, cookie, expires, handed) {
+  constructor(place, sid, text, outline, maxAge, version, spot, cookie, expires, handed) {
     this.place = place
     this.sid = sid
     this.text = text
+    this.outline = outline
+    this.maxAge = maxAge
     this.version = version
     this.spot = spot
     // As a number: a Date could be changed in place.
@@ -63,8 +66,10 @@ class Base {
   }
 
   /** Makes it that of the next save, after one has written `text`. */
-  renew(text, version, spot, cookie) {
+  renew(text, outline, maxAge, version, spot, cookie) {
     this.text = text
+    this.outline = outline
+    this.maxAge = maxAge
     this.version = version
     this.spot = spot
     this.expires = toMs(cookie?.expires)
@@ -76,8 +81,19 @@ class Base {
 
   /** The same for another object. */
   copy(handed) {
-    const { place, sid, text, version, spot, expires } = this
-    const copy = new Base(place, sid, text, version, spot, undefined, expires, handed)
+    const { place, sid, text, outline, maxAge, version, spot, expires } = this
+    const copy = new Base(
+      place,
+      sid,
+      text,
+      outline,
+      maxAge,
+      version,
+      spot,
+      undefined,
+      expires,
+      handed,
+    )
     copy.originalMaxAge = this.originalMaxAge
     copy.attributes = this.attributes
     return copy
@@ -92,7 +108,7 @@ class Base {
 // One before any other, whose numbers are not whole: a field that has held small whole numbers alone, and
 // then another, changes its form in V8 and makes the maps of all bases stale. Code that was being optimized
 // is then given up, again and again where a backend has large versions: a `get` took half as long again.
-new Base('', '', '', 0.5, 0.5, undefined, 0.5, '')
+new Base('', '', '', -1, 0.5, 0.5, 0.5, undefined, 0.5, '')
 
 /** Gives `session` a base. */
 const setBase = Stamped.write

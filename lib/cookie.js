@@ -4,7 +4,18 @@
 
 const native = require('./native')
 const { baseOf } = require('./base')
-const { numbers, CHANGED, COOKIE_ONLY, DONE, EXTRA, MERGED, NOW, VERSION } = require('./numbers')
+const {
+  numbers,
+  CHANGED,
+  COOKIE_ONLY,
+  DONE,
+  EXTRA,
+  MAX_AGE,
+  MERGED,
+  NOW,
+  OUTLINE,
+  VERSION,
+} = require('./numbers')
 
 /** After `engine.ask`. Returns as the engine's operations do. */
 function saveCookie(engine, key, session, base) {
@@ -24,6 +35,7 @@ function saveCookie(engine, key, session, base) {
       if (from !== base && (status === DONE || status === MERGED)) {
         const left = baseOf(session, engine.place, key)
         left.text = own
+        left.outline = -1
         left.version = 0
         left.spot = 0
       }
@@ -35,7 +47,13 @@ function saveCookie(engine, key, session, base) {
     numbers[NOW] = Date.now()
     return engine.after(engine.answerOf(native.get(engine.handle, key)), (text) => {
       if (text === undefined) return undefined
-      const now = { text, version: numbers[VERSION], spot: 0 }
+      const now = {
+        text,
+        version: numbers[VERSION],
+        spot: 0,
+        outline: numbers[OUTLINE],
+        maxAge: numbers[MAX_AGE],
+      }
       engine.ask(session, base, engine.ttl)
       return write(withCookie(now), now)
     })

@@ -4,13 +4,13 @@
 
 const native = require('./native')
 const { RustStoreError, fromEngine, unreadable } = require('./errors')
-const { Base, baseOf, setBase, setFirstBase } = require('./base')
-const { KEEP, frozen, isCookieChanged, showExpiry, wanted } = require('./expiry')
-const { toIso } = require('./iso')
+const { Base, baseOf, setBase } = require('./base')
+const { KEEP, frozen, isCookieChanged, wanted } = require('./expiry')
 const { saveCookie } = require('./cookie')
 const { optionsText } = require('./options')
 const { ALL } = require('./order')
 const { Pending } = require('./pending')
+const { revive } = require('./revive')
 const { Texts } = require('./texts')
 const { Waiting } = require('./waiting')
 const {
@@ -21,14 +21,18 @@ const {
   EXTRA,
   FAILED,
   GONE,
+  MAX_AGE,
   MERGED,
   MOVED,
   NOW,
   NUMBER,
+  OUTLINE,
   PENDING,
   RULE,
   SPOT,
   STATUS,
+  TEXT_MAX_AGE,
+  TEXT_OUTLINE,
   VERSION,
 } = require('./numbers')
 
@@ -39,7 +43,8 @@ class Engine {
   /** @param announce called with the name and arguments of each event */
   constructor(options, announce) {
     const waiting = new Waiting((name, detail) => this.hear(name, detail))
-    const opened = native.open(optionsText(options), numbers, waiting.ready)
+    this.texts = new Texts(options.serializer)
+    const opened = native.open(optionsText(options), numbers, waiting.ready, this.texts.isJson)
     if (typeof opened === 'string') throw fromEngine(opened)
     const [handle, factsText] = opened
     const { backend, identity, ttlMs, commandTimeoutMs, inside, ...facts } = JSON.parse(factsText)
@@ -54,7 +59,6 @@ class Engine {
     this.waiting?.start(handle, commandTimeoutMs, inside.get)
     this.passThrough = facts.passThrough
     this.ttl = typeof options.ttl === 'function' ? options.ttl : ttlMs
-    this.texts = new Texts(options.serializer)
     this.hits = 0
     this.misses = 0
     this.corrupt = 0
@@ -86,7 +90,10 @@ class Engine {
     }
     let session
     if (numbers[STATUS] === FAILED) this.corruptOr(key, fromEngine(text))
-    else session = this.revive(key, text, numbers[VERSION], numbers[NUMBER], numbers[SPOT])
+    else {
+      const version = numbers[VERSION]
+      session = revive(this, key, text, version, numbers[NUMBER], numbers[SPOT], numbers[OUTLINE])
+    }
     if (session === undefined) this.misses++
     else this.hits++
     return session
@@ -99,40 +106,12 @@ class Engine {
     this.announce('corrupt', key, error)
   }
 
-  /** A session from its text, with a base; undefined and an event where the text is none. */
-  revive(sid, text, version, expires, spot) {
-    let session
-    try {
-      session = this.texts.parse(text)
-    } catch (cause) {
-      this.corrupt++
-      this.announce('corrupt', sid, cause)
-      return undefined
-    }
-    const cookie = session.cookie
-    const told = typeof cookie?.expires === 'string'
-    let shown = cookie?.expires
-    let handed
-    if (told && Number.isNaN(expires)) {
-      shown = showExpiry(session, this.ttl, this.waiting.date())
-      handed = cookie.expires
-    } else if (told) {
-      // Negative: touched since the text was written.
-      if (expires < 0) cookie.expires = toIso(-expires)
-      shown = Math.abs(expires)
-    }
-    const base = new Base(this.place, sid, text, version, spot, cookie, shown, handed)
-    if (this.texts.isJson) setFirstBase(session, base)
-    // A serializer may hand out what it has handed out before, or what is frozen.
-    else setBase(session, base)
-    return session
-  }
-
   /** Saves a session: see "what a save does" in docs/consistency.md. */
   set(sid, session) {
     const key = toKey(sid)
-    const text = this.texts.stringify(session)
-    if (this.isBehind(key, session)) return this.setBehind(key, session, text)
+    const text = this.texts.shorten(session)
+    const { outline, maxAge } = this.texts
+    if (this.isBehind(key, session)) return this.setBehind(key, session, text, outline, maxAge)
     const base = baseOf(session, this.place, key)
     this.ask(session, base, this.ttl)
     // What cannot be merged, and was read as it is now but for its cookie.
@@ -143,7 +122,7 @@ class Engine {
     ) {
       return saveCookie(this, key, session, base)
     }
-    return this.write(key, session, text, base, session.cookie)
+    return this.write(key, session, text, base, session.cookie, outline, maxAge)
   }
 
   /**
@@ -160,12 +139,12 @@ class Engine {
   }
 
   /** Saves what the session is now, from the base that the save before it will leave. */
-  setBehind(key, session, text) {
+  setBehind(key, session, text, outline, maxAge) {
     const { cookie, ttl } = frozen(session, this.ttl)
     return this.waiting.behind(key, () => {
       const base = baseOf(session, this.place, key)
       this.ask({ cookie }, base, ttl)
-      return this.write(key, session, text, base, cookie)
+      return this.write(key, session, text, base, cookie, outline, maxAge)
     })
   }
 
@@ -188,15 +167,16 @@ class Engine {
 
   /**
    * Writes `text`, made of what was read as `from`, with the numbers of `ask`. Returns the status,
-   * and leaves `session` with the base of its next save, in which `cookie` is as it is now.
+   * and leaves `session` with the base of its next save, in which `cookie` is as it is now. `outline`,
+   * `maxAge`: where the text is in short.
    */
-  write(key, session, text, from, cookie) {
-    numbers[BASE] = from === undefined ? -1 : from.version
-    numbers[SPOT] = from === undefined ? 0 : from.spot
-    const news = native.set(this.handle, key, text, from === undefined ? '' : from.text)
+  write(key, session, text, from, cookie, outline = -1, maxAge = 0) {
+    numbers[TEXT_OUTLINE] = outline
+    numbers[TEXT_MAX_AGE] = maxAge
+    const news = native.set(this.handle, key, text, tell(from))
     const status = numbers[STATUS]
     if (status === PENDING) {
-      const made = new Base(this.place, key, text, 0, 0, cookie, cookie?.expires)
+      const made = this.based(key, text, outline, maxAge, 0, 0, cookie)
       const go = (news) => {
         const status = numbers[STATUS]
         if (status === DONE) made.version = numbers[VERSION]
@@ -211,10 +191,16 @@ class Engine {
       // record has the version.
       const version = status === DONE ? numbers[VERSION] : 0
       const spot = numbers[SPOT]
-      if (from instanceof Base) from.renew(text, version, spot, cookie)
-      else setBase(session, new Base(this.place, key, text, version, spot, cookie, cookie?.expires))
+      if (from instanceof Base) from.renew(text, outline, maxAge, version, spot, cookie)
+      else setBase(session, this.based(key, text, outline, maxAge, version, spot, cookie))
     }
     return this.wrote(key, status, news)
+  }
+
+  /** A base of what is in the object that was saved. */
+  based(key, text, outline, maxAge, version, spot, cookie) {
+    const expires = cookie?.expires
+    return new Base(this.place, key, text, outline, maxAge, version, spot, cookie, expires)
   }
 
   /** Says what there is to say about a save. */
@@ -247,10 +233,7 @@ class Engine {
       return saveCookie(this, key, session, base)
     }
     if (rule === KEEP) return undefined
-    numbers[BASE] = base === undefined ? -1 : base.version
-    numbers[SPOT] = base === undefined ? 0 : base.spot
-    const answer = native.touch(this.handle, key, base === undefined ? '' : base.text)
-    return this.nothing(answer)
+    return this.nothing(native.touch(this.handle, key, tell(base)))
   }
 
   destroy(sid) {
@@ -273,7 +256,7 @@ class Engine {
       const next = numbers[NUMBER]
       const sessions = []
       for (let i = 0; i < flat.length; i += 4) {
-        const session = this.revive(flat[i], flat[i + 1], flat[i + 2], flat[i + 3], 0)
+        const session = revive(this, flat[i], flat[i + 1], flat[i + 2], flat[i + 3], 0, -1)
         if (session !== undefined) sessions.push([flat[i], session])
       }
       return { sessions, next }
@@ -377,6 +360,19 @@ class Engine {
     this.errors[told.code] = (this.errors[told.code] ?? 0) + 1
     return told
   }
+}
+
+/** Tells the engine what a session was read as, and returns the text of that. */
+function tell(base) {
+  if (base === undefined) {
+    numbers[BASE] = -1
+    return ''
+  }
+  numbers[BASE] = base.version
+  numbers[SPOT] = base.spot
+  numbers[OUTLINE] = base.outline
+  numbers[MAX_AGE] = base.maxAge
+  return base.text
 }
 
 function toKey(sid) {

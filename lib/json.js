@@ -21,10 +21,13 @@ const isNative = (name) =>
 const areNative = isNative('toISOString') && isNative('toJSON')
 
 /** `JSON.stringify(session)`, of an object. */
-const stringify = (session) => JSON.stringify(withPlainCookie(session))
+const stringify = (session) => JSON.stringify(withPlainCookie(session, withPlainDate))
 
-/** What JSON.stringify writes the same text of: a copy, or the session itself. */
-function withPlainCookie(session) {
+/**
+ * What JSON.stringify writes the same text of: the session itself, or a copy whose cookie is what `written`
+ * returns for its data.
+ */
+function withPlainCookie(session, written) {
   const { cookie } = session
   if (typeof cookie?.toJSON !== 'function' || !isPlain(session)) return session
   const keys = Object.keys(session)
@@ -33,7 +36,7 @@ function withPlainCookie(session) {
   const copy = { ...session }
   const data = cookie.toJSON('cookie')
   // Of what a toJSON returns, JSON.stringify calls none.
-  copy.cookie = data?.toJSON === undefined ? withPlainDate(data) : { toJSON: () => data }
+  copy.cookie = data?.toJSON === undefined ? written(data) : { toJSON: () => data }
   return copy
 }
 
@@ -42,11 +45,14 @@ function withPlainDate(data) {
   if (typeof data !== 'object' || !isUsualDate(data?.expires) || !isPlain(data)) return data
   const copy = { ...data }
   // Else it is inherited, which is not written.
-  if (isUsualDate(copy.expires)) {
-    const ms = getTime.call(copy.expires)
-    copy.expires = Number.isNaN(ms) ? null : toIso(ms)
-  }
+  if (isUsualDate(copy.expires)) copy.expires = textOf(copy.expires)
   return copy
+}
+
+/** What is written of a usual Date. */
+function textOf(date) {
+  const ms = getTime.call(date)
+  return Number.isNaN(ms) ? null : toIso(ms)
 }
 
 /** Whether it is written as an object, with its own properties. */
@@ -63,4 +69,4 @@ const isUsualDate = (date) =>
   date.valueOf === toNumber &&
   date[Symbol.toPrimitive] === toPrimitive
 
-module.exports = { stringify }
+module.exports = { isPlain, isUsualDate, stringify, textOf, withPlainCookie, withPlainDate }

@@ -3,7 +3,7 @@
 'use strict'
 
 module.exports = {
-  numbers: new Float64Array(11 + 64 * 4),
+  numbers: new Float64Array(15 + 64 * 4),
   // What the engine leaves.
   STATUS: 0,
   VERSION: 1,
@@ -18,9 +18,16 @@ module.exports = {
   ID: 8,
   // Where the record is, as the backend knows it: told of what was read or written, and of a touch's base.
   SPOT: 10,
+  // Of a text that was read, or of a base: the number of its outline (see outlines.js), or -1, and the
+  // originalMaxAge that it goes without.
+  OUTLINE: 11,
+  MAX_AGE: 12,
+  // The same of the text that is to be saved.
+  TEXT_OUTLINE: 13,
+  TEXT_MAX_AGE: 14,
   // How many answers are in the list, where it begins, and how many numbers each of them has.
   ANSWERS: 9,
-  LIST: 11,
+  LIST: 15,
   LISTED: 4,
   // What STATUS says.
   FAILED: -1,

@@ -4,12 +4,17 @@
 
 const { unreadable } = require('./errors')
 const { stringify } = require('./json')
+const { shorten, written } = require('./short')
 
 class Texts {
   constructor(serializer = JSON) {
     this.isJson = serializer === JSON
     this.read = (text) => serializer.parse(text)
     this.write = this.isJson ? stringify : (session) => serializer.stringify(session)
+    this.writeShort = this.isJson ? shorten : this.write
+    // Of what `shorten` has returned: its outline, or -1 where it is whole, and what it goes without.
+    this.outline = -1
+    this.maxAge = 0
     // With JSON, what would be read back as no object is refused at once.
     this.isText = this.isJson ? (text) => text[0] === '{' || text[0] === '[' : () => true
   }
@@ -21,12 +26,22 @@ class Texts {
     throw new TypeError('the record is not an object')
   }
 
+  /** The text of a session, in short where it may be: see outlines.js. */
+  shorten(session) {
+    const text = this.stringify(session, this.writeShort)
+    if (this.isJson) {
+      this.outline = written.outline
+      this.maxAge = written.maxAge
+    }
+    return text
+  }
+
   /** The text of a session. */
-  stringify(session) {
+  stringify(session, write = this.write) {
     let text
     let cause
     try {
-      if (typeof session === 'object' && session !== null) text = this.write(session)
+      if (typeof session === 'object' && session !== null) text = write(session)
     } catch (thrown) {
       cause = thrown
     }

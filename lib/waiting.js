@@ -14,7 +14,9 @@ const {
   HEAR,
   LIST,
   LISTED,
+  MAX_AGE,
   NUMBER,
+  OUTLINE,
   STATUS,
   VERSION,
   numbers,
@@ -163,7 +165,12 @@ class Waiting {
           todo = numbers[EXTRA]
           break
         }
+        const outline = numbers[OUTLINE]
+        const maxAge = numbers[MAX_AGE]
         for (let i = 1; i < count; i++) this.#take(i - 1, undefined)
+        // Of the only one that has a value; those before it may have begun other things.
+        numbers[OUTLINE] = outline
+        numbers[MAX_AGE] = maxAge
         this.#take(count - 1, value)
         left -= count
         if (left <= 0) {

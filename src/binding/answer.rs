@@ -39,9 +39,17 @@ pub const ANSWERS: usize = 9;
 /// Where the record is that was read or written, as the backend knows it; 0 where it does not say. In:
 /// of a save or a touch, what was told with its base.
 pub const SPOT: usize = 10;
+/// Of a text that was read, or of a base: the number of its outline; -1 where it is whole. See
+/// [`super::outline`].
+pub const OUTLINE: usize = 11;
+/// The number in its outline.
+pub const MAX_AGE: usize = 12;
+/// In: as [`OUTLINE`] and [`MAX_AGE`], of the text that is to be saved.
+pub const TEXT_OUTLINE: usize = 13;
+pub const TEXT_MAX_AGE: usize = 14;
 /// Of each answer: which operation it is of, and what it has left as [`STATUS`], [`VERSION`] and
 /// [`NUMBER`].
-const LIST: usize = 11;
+const LIST: usize = 15;
 const LISTED: usize = 4;
 /// Answers that the list has room for.
 pub const MOST_ANSWERS: usize = 64;
@@ -137,7 +145,11 @@ pub fn tell_session(env: Env, handle: Handle<'_>, view: View<'_>) -> Result<Raw>
     handle.set(VERSION, view.version as f64);
     handle.set(SPOT, view.spot as f64);
     handle.set(NUMBER, told_expiry(&view));
-    text::to_js(env.raw(), view.payload).map(Raw)
+    handle.in_short(view.payload, |text, outline| {
+        handle.set(OUTLINE, outline.map_or(-1.0, |(outline, _)| outline as f64));
+        handle.set(MAX_AGE, outline.map_or(0.0, |(_, number)| number as f64));
+        text::to_js(env.raw(), text).map(Raw)
+    })
 }
 
 /// Puts the answer that was just told into the list.

@@ -5,7 +5,7 @@
 //! as hashing the sid, and making a JavaScript value more. Not napi's own `External`: that asks a
 //! table behind a process-wide lock at each call.
 
-use std::{cell::RefCell, ffi::c_void, ptr, sync::Arc};
+use std::{cell::RefCell, ffi::c_void, ptr, rc::Rc, sync::Arc};
 
 use napi::{
     Error, Result, Status,
@@ -13,7 +13,7 @@ use napi::{
     check_status, sys,
 };
 
-use super::{answer::NUMBERS, waiting::Waiting};
+use super::{answer::NUMBERS, outline::Outlines, waiting::Waiting};
 use crate::{backend::Inside, store::Store};
 
 /// Distinguishes our externals from those of other addons.
@@ -24,6 +24,9 @@ struct Held {
     /// None once the store was closed.
     store: RefCell<Option<Arc<Store>>>,
     inside: Inside,
+    /// None where texts are handed out whole.
+    outlines: Option<Rc<Outlines>>,
+    short: RefCell<Vec<u8>>,
     /// None where every call is answered inside it.
     waiting: Option<Waiting>,
     numbers: *mut f64,
@@ -40,6 +43,7 @@ impl<'a> Handle<'a> {
         env: sys::napi_env,
         store: Arc<Store>,
         array: sys::napi_value,
+        outlines: Option<Rc<Outlines>>,
         waiting: Option<Waiting>,
     ) -> Result<sys::napi_value> {
         let mut kind = -1;
@@ -68,6 +72,8 @@ impl<'a> Handle<'a> {
         let held = Box::into_raw(Box::new(Held {
             magic: MAGIC,
             inside: store.inside(),
+            outlines,
+            short: RefCell::default(),
             store: RefCell::new(Some(store)),
             waiting,
             numbers: data.cast(),
@@ -95,6 +101,20 @@ impl<'a> Handle<'a> {
     /// Which calls the store answers inside them.
     pub fn inside(self) -> Inside {
         self.0.inside
+    }
+
+    /// Hands a text on, in short where it may be, and then with its outline and the number in that.
+    pub fn in_short<R>(
+        self,
+        text: &[u8],
+        then: impl FnOnce(&[u8], Option<(usize, u64)>) -> R,
+    ) -> R {
+        let short = &mut *self.0.short.borrow_mut();
+        let outlines = self.0.outlines.as_ref();
+        match outlines.and_then(|outlines| outlines.shorten(text, short)) {
+            Some(outline) => then(short, Some(outline)),
+            None => then(text, None),
+        }
     }
 
     /// The operations that wait; None where no operation ever does.

@@ -18,14 +18,16 @@ use napi_derive::napi;
 
 use super::{
     answer::{
-        ANSWERS, BASE, COOKIE_ONLY, EXPIRES, EXTRA, FLUSH, HEAR, MOST_ANSWERS, MOVED, NOW, Outcome,
-        RULE, Raw, SPOT, list, tell, tell_session, undefined,
+        ANSWERS, BASE, COOKIE_ONLY, EXPIRES, EXTRA, FLUSH, HEAR, MAX_AGE, MOST_ANSWERS, MOVED, NOW,
+        OUTLINE, Outcome, RULE, Raw, SPOT, TEXT_MAX_AGE, TEXT_OUTLINE, list, tell, tell_session,
+        undefined,
     },
     handle::Handle,
     millis,
     operate::{Work, ask, inside, settle},
+    outline::Outlines,
     saving::{Kept, Save},
-    text::Text,
+    text::{Lent, Text},
 };
 use crate::{
     error::{Error, Kind},
@@ -111,18 +113,19 @@ fn get(env: Env, handle: Handle<'_>, [sid, ..]: [Text; 3]) -> Result<Raw> {
 }
 
 /// Saves a session, with the text that it was read as where it has a base. In: `NOW`, `EXPIRES`,
-/// `RULE`, `BASE`, `EXTRA`, `SPOT`.
+/// `RULE`, `BASE`, `EXTRA`, `SPOT`, and the outlines of
+/// both texts.
 fn set(env: Env, handle: Handle<'_>, [sid, payload, base_text]: [Text; 3]) -> Result<Raw> {
     let (extra, now) = (handle.number(EXTRA) as u32, millis(handle, NOW));
     let (moved, cookie_only) = (extra & MOVED != 0, extra & COOKIE_ONLY != 0);
     let draft = Draft { payload: b"", expires: millis(handle, EXPIRES), rule: rule(handle), moved };
     let version = version(handle);
     if handle.inside().set {
-        let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
+        let text = || whole_base(handle, base_text);
         let base = version.map(|version| Base { version, text: &text, cookie_only });
         let spot = handle.number(SPOT) as u64;
         return inside(env, handle, "set", |store| {
-            let payload = payload.lend()?;
+            let payload = lend(handle, payload, IN_TEXT)?;
             let draft = Draft { payload: &payload, ..draft };
             if let Some(version) = version
                 && let Some(saved) = store.save_at(spot, version, draft, now)
@@ -133,11 +136,11 @@ fn set(env: Env, handle: Handle<'_>, [sid, payload, base_text]: [Text; 3]) -> Re
         });
     }
     ask(env, handle, "set", |store| {
-        let (store, sid, payload) = (store.clone(), sid.lend()?, payload.lend()?);
+        let (store, sid, payload) = (store.clone(), sid.lend()?, lend(handle, payload, IN_TEXT)?);
         let save = match version {
             None => Save::put(store, &sid, Draft { payload: &payload, ..draft }, now),
             Some(version) => {
-                let texts = [&*sid, &base_text.lend()?, &payload];
+                let texts = [&*sid, &lend(handle, base_text, IN_BASE)?, &payload];
                 Save::replace(store, Kept::new(texts, version, cookie_only, draft, now))
             }
         };
@@ -145,13 +148,13 @@ fn set(env: Env, handle: Handle<'_>, [sid, payload, base_text]: [Text; 3]) -> Re
     })
 }
 
-/// Moves the expiry of a session. In: `NOW`, `EXPIRES`, `RULE`, `BASE`, `SPOT`.
+/// Moves the expiry of a session. In: `NOW`, `EXPIRES`, `RULE`, `BASE`, `SPOT`, and the outline of the base.
 fn touch(env: Env, handle: Handle<'_>, [sid, base_text, _]: [Text; 3]) -> Result<Raw> {
     let (expires, now, rule) = (millis(handle, EXPIRES), millis(handle, NOW), rule(handle));
     let version = version(handle);
     // One that ends the session removes it, and that may have to wait.
     if handle.inside().touch && expires > now {
-        let text = || Bytes::from(base_text.to_vec().unwrap_or_default());
+        let text = || whole_base(handle, base_text);
         let base = version.map(|version| Base { version, text: &text, cookie_only: false });
         let spot = handle.number(SPOT) as u64;
         return inside(env, handle, "touch", |store| {
@@ -166,6 +169,30 @@ fn touch(env: Env, handle: Handle<'_>, [sid, base_text, _]: [Text; 3]) -> Result
     ask(env, handle, "touch", |store| {
         Ok(Work::Touch(store.touch_whatever(&sid.lend()?, expires, rule, now)))
     })
+}
+
+/// Where the outline of a text is, and the number in that.
+type Outlined = (usize, usize);
+
+const IN_TEXT: Outlined = (TEXT_OUTLINE, TEXT_MAX_AGE);
+const IN_BASE: Outlined = (OUTLINE, MAX_AGE);
+
+/// Reads a text that JavaScript may have in short.
+fn lend(handle: Handle<'_>, text: Text, outlined: Outlined) -> crate::error::Result<Lent> {
+    let (outline, number) = (handle.number(outlined.0), handle.number(outlined.1));
+    let lent = text.lend()?;
+    if outline < 0.0 {
+        return Ok(lent);
+    }
+    let mut whole = Lent::new();
+    match Outlines::here().lengthen(&lent, outline as usize, number as u64, whole.as_mut()) {
+        Some(()) => Ok(whole),
+        None => Err(Error::new(Kind::Internal, "a text in short has no outline that is known")),
+    }
+}
+
+fn whole_base(handle: Handle<'_>, text: Text) -> Bytes {
+    lend(handle, text, IN_BASE).map(|lent| Bytes::copy_from_slice(&lent)).unwrap_or_default()
 }
 
 /// The version of the base, where there is one.

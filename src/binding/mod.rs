@@ -15,6 +15,7 @@ mod handle;
 mod hot;
 mod lines;
 mod operate;
+mod outline;
 mod saving;
 mod text;
 mod waiting;
@@ -22,7 +23,7 @@ mod waiting;
 use std::sync::Arc;
 
 use napi::{
-    Env, JsValue, Result,
+    Env, Error, JsValue, Result,
     bindgen_prelude::{BufferSlice, Unknown},
 };
 use napi_derive::napi;
@@ -32,6 +33,7 @@ use self::{
     answer::{EXTRA, NOW, NUMBER, Outcome, Raw, array, error_json, tell, undefined},
     handle::Handle,
     operate::{Work, inside, operate},
+    outline::Outlines,
     text::Text,
     waiting::{Carrier, Mailbox, Waiting},
 };
@@ -53,9 +55,16 @@ fn millis(handle: Handle<'_>, index: usize) -> Millis {
 }
 
 /// Opens a store. Returns `[handle, facts]`, or the error as JSON text. `ready` is called when there
-/// are answers or events to be taken, with `next` and [`events`].
+/// are answers or events to be taken, with `next` and [`events`]. `is_json`: texts may be handed out in
+/// short.
 #[napi]
-pub fn open(env: Env, options: String, numbers: Unknown<'_>, ready: Unknown<'_>) -> Result<Raw> {
+pub fn open(
+    env: Env,
+    options: String,
+    numbers: Unknown<'_>,
+    ready: Unknown<'_>,
+    is_json: bool,
+) -> Result<Raw> {
     // A thread of ours may outlive the worker that loaded this library, which Node then unloads.
     napi::bindgen_prelude::retain_current_module_for_unload_safety();
     let mailbox = Arc::new(Mailbox::new());
@@ -92,7 +101,8 @@ pub fn open(env: Env, options: String, numbers: Unknown<'_>, ready: Unknown<'_>)
             Some(waiting)
         }
     };
-    let handle = Handle::create(env.raw(), store, numbers.raw(), waiting)?;
+    let outlines = is_json.then(Outlines::here);
+    let handle = Handle::create(env.raw(), store, numbers.raw(), outlines, waiting)?;
     let facts = text::to_js(env.raw(), facts.to_string().as_bytes())?;
     array(env, &[handle, facts])
 }
@@ -248,6 +258,25 @@ pub fn stats(env: Env, handle: Handle<'_>) -> Result<Raw> {
     });
     tell(env, handle, Ok(Outcome::Done))?;
     text::to_js(env.raw(), stats.to_string().as_bytes()).map(Raw)
+}
+
+/// Keeps an outline, of which texts are handed out in short from now on. Returns its number; -1 where there
+/// is no room for more.
+#[napi]
+pub fn outline(before: Text, between: Text, after: Text) -> Result<i32> {
+    let parts = [before.to_vec()?, between.to_vec()?, after.to_vec()?];
+    let number = Outlines::here().keep(parts.each_ref().map(Vec::as_slice));
+    Ok(number.map_or(-1, |number| number as i32))
+}
+
+/// The text of which `short` was made.
+#[napi]
+pub fn lengthen(env: Env, short: Text, outline: u32, number: f64) -> Result<Raw> {
+    let mut whole = Vec::new();
+    Outlines::here()
+        .lengthen(&short.to_vec()?, outline as usize, number as u64, &mut whole)
+        .ok_or_else(|| Error::from_reason("a text in short has no outline that is known"))?;
+    text::to_js(env.raw(), &whole).map(Raw)
 }
 
 /// Ends the use of a store; every later call fails.

@@ -18,8 +18,8 @@ use crate::error::{Error, Kind};
 const SCRATCH_BYTES: usize = 16 * 1024;
 /// Room that is not kept for the next call.
 const LARGE_BYTES: usize = 256 * 1024;
-/// Buffers that are kept: for the sid, the payload and the base of a call.
-const KEPT: usize = 3;
+/// Buffers that are kept: for the sid, the payload, and the short and the whole base of a call.
+const KEPT: usize = 4;
 /// U+FFFD in UTF-8.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
@@ -36,6 +36,18 @@ thread_local! {
 
 /// A string that was read, in a buffer that is kept for the next one.
 pub struct Lent(Vec<u8>);
+
+impl Lent {
+    /// An empty one.
+    pub fn new() -> Lent {
+        Lent(SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default())
+    }
+
+    /// To be filled.
+    pub fn as_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
 
 impl Deref for Lent {
     type Target = [u8];
@@ -66,7 +78,7 @@ impl Text {
 
     /// Reads it for the time of a call.
     pub fn lend(self) -> crate::error::Result<Lent> {
-        let mut lent = Lent(SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default());
+        let mut lent = Lent::new();
         match self.read(&mut lent.0) {
             Ok(()) => Ok(lent),
             Err(error) => Err(Error::new(Kind::Internal, error.reason.to_string())),

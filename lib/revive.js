@@ -1,0 +1,65 @@
+// Sessions out of what a backend has kept, each with its base. Knows how a record is read, and nothing of
+// who asks for it.
+'use strict'
+
+const native = require('./native')
+const { Base, setBase, setFirstBase } = require('./base')
+const { showExpiry } = require('./expiry')
+const { toIso } = require('./iso')
+const { numbers, MAX_AGE } = require('./numbers')
+const { complete, learn } = require('./outlines')
+
+/**
+ * A session with its base, of what the engine has told of a record: `expires` as it tells it (NaN where
+ * only the text does, negative where the text does not), and the number of the text's outline or -1.
+ * Undefined and an event where the text is that of no session.
+ */
+function revive(engine, sid, text, version, expires, spot, outline) {
+  const maxAge = numbers[MAX_AGE]
+  let session
+  try {
+    session = engine.texts.parse(text)
+    if (outline >= 0) complete(session, outline, maxAge)
+    else if (engine.texts.isJson) learn(text)
+  } catch (cause) {
+    // What is told of it is to be about the text that is there.
+    if (outline >= 0) {
+      return revive(engine, sid, native.lengthen(text, outline, maxAge), version, expires, spot, -1)
+    }
+    engine.corrupt++
+    engine.announce('corrupt', sid, cause)
+    return undefined
+  }
+  const cookie = session.cookie
+  const told = typeof cookie?.expires === 'string'
+  let shown = cookie?.expires
+  let handed
+  if (told && Number.isNaN(expires)) {
+    shown = showExpiry(session, engine.ttl, engine.waiting.date())
+    handed = cookie.expires
+  } else if (told) {
+    // Negative: touched since the text was written.
+    if (expires < 0) cookie.expires = toIso(-expires)
+    shown = Math.abs(expires)
+  }
+  // A small whole number, as those of all bases: see base.js.
+  const number = outline | 0
+  const base = new Base(
+    engine.place,
+    sid,
+    text,
+    number,
+    maxAge,
+    version,
+    spot,
+    cookie,
+    shown,
+    handed,
+  )
+  if (engine.texts.isJson) setFirstBase(session, base)
+  // A serializer may hand out what it has handed out before, or what is frozen.
+  else setBase(session, base)
+  return session
+}
+
+module.exports = { revive }
