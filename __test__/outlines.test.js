@@ -3,6 +3,7 @@
 'use strict'
 
 const assert = require('node:assert/strict')
+const { execFileSync } = require('node:child_process')
 const { once } = require('node:events')
 const { after, before, test } = require('node:test')
 const { Cookie } = require('express-session')
@@ -147,13 +148,78 @@ test('what a cookie inherits is not written', async () => {
 
 test('a save from within a save mixes nothing up', async () => {
   const inner = { cookie: new Cookie({ path: '/inner' }), inner: true }
-  const cookie = new Cookie({ maxAge: 60_000 })
-  const toJSON = () => store.set('inner', inner, () => {}) ?? 'written'
-  await store.set('outer', { cookie, value: { toJSON } })
-  const { text } = await raw.get('outer')
-  assert.equal(text, JSON.stringify({ cookie, value: 'written' }))
-  assert.equal((await raw.get('inner')).text, JSON.stringify(inner))
+  const usual = () => new Cookie({ maxAge: 60_000 })
+  const save = (result) => {
+    store.set('inner', inner, () => {})
+    return result
+  }
+  const get = { enumerable: true, get: () => save(undefined) }
+  const toJSON = (result) => ({ toJSON: () => save(result) })
+  const sessions = {
+    value: { cookie: usual(), value: toJSON('written') },
+    cookie: { cookie: toJSON({ originalMaxAge: 1.5, expires: null, path: '/' }), v: 1 },
+    cookieAsText: { cookie: toJSON('x'), v: 1 },
+    attribute: { cookie: new Cookie({ maxAge: 60_000, sameSite: toJSON('lax') }), v: 1 },
+    getter: Object.defineProperty({ cookie: usual() }, 'getter', get),
+    getterAndOdd: Object.defineProperty(
+      { cookie: Object.assign(usual(), { originalMaxAge: -3 }) },
+      'getter',
+      get,
+    ),
+    cookieGetter: Object.assign(Object.defineProperty({}, 'cookie', get), { v: 1 }),
+  }
+  for (const [what, session] of Object.entries(sessions)) {
+    await assertWritten(session, what)
+    assert.equal((await raw.get('inner')).text, JSON.stringify(inner), what)
+  }
 })
+
+test('a serializer of the app sees whole texts of what another store has read', async () => {
+  const seen = []
+  const serializer = {
+    stringify: JSON.stringify,
+    parse: (text) => {
+      seen.push(text)
+      return JSON.parse(text)
+    },
+  }
+  const strict = new RustStore({ url: 'memory:outlines', serializer })
+  const session = { cookie: new Cookie({ maxAge: 60_000 }), n: 1 }
+  await store.set('shared', session)
+  const text = JSON.stringify(session)
+  const read = await store.get('shared')
+  read.cookie.path = '/moved'
+  await strict.touch('shared', read)
+  await strict.set('shared', Object.assign(await store.get('shared'), { n: 2 }))
+  assert.equal(seen[0], text)
+  for (const seenText of seen) assert.equal(typeof JSON.parse(seenText).cookie, 'object')
+  await strict.close()
+})
+
+for (const [what, patch] of [
+  ['read', 'JSON.parse = (text) => parse(text, (k, v) => (k === "expires" ? 1 : v))'],
+  ['write', 'JSON.stringify = (value) => stringify(value, undefined, 1)'],
+]) {
+  test(`an app that has JSON ${what} otherwise gets that`, () => {
+    const script = `
+      const { parse, stringify } = JSON
+      const { RustStore } = require('./index.js')
+      const { Cookie } = require('express-session')
+      const store = new RustStore()
+      const session = () => ({ cookie: new Cookie({ expires: new Date(8e15), maxAge: 6e4 }), a: 1 })
+      const save = (sid) => store.set(sid, session(), () => {})
+      save('before')
+      store.get('before', () => {})
+      ${patch}
+      save('after')
+      store.get('after', (error, found) => {
+        const { expires, originalMaxAge } = found.cookie
+        console.log(typeof expires, Math.round(originalMaxAge / 1e3), found.a)
+      })`
+    const output = execFileSync(process.execPath, ['-e', script], { cwd: `${__dirname}/..` })
+    assert.equal(String(output).trim(), `${what === 'read' ? 'number' : 'string'} 60 1`)
+  })
+}
 
 test('sessions that were read and written in short are merged', async () => {
   const cookie = new Cookie({ maxAge: 60_000 })

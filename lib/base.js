@@ -42,7 +42,7 @@ class Stamped extends Returned {
  *
  * `place` and `sid`: under another sid, or in another store, the object is a new session.
  * `text`, `version`, `spot`: of the record; version 0 never equals a record's.
- * `outline`, `maxAge`: where `text` is in short, what it goes without (see outlines.js); else -1 and 0.
+ * `outline`, `maxAge`: where `text` is in short, what it goes without (see outlines.js); else -1.
  * `expires` (ms, or NaN), `originalMaxAge`, `attributes` (undefined without a cookie): of its cookie, as
  * handed out.
  * `handed`: where `expires` is only as much as is known, the very value that was handed out: one of

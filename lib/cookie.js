@@ -16,6 +16,7 @@ const {
   OUTLINE,
   VERSION,
 } = require('./numbers')
+const { wholeOf } = require('./outlines')
 
 /** After `engine.ask`. Returns as the engine's operations do. */
 function saveCookie(engine, key, session, base) {
@@ -23,7 +24,7 @@ function saveCookie(engine, key, session, base) {
     return engine.waiting.behind(key, () => engine.move(key, session))
   }
   const extra = numbers[EXTRA] + COOKIE_ONLY
-  const withCookie = ({ text }) => engine.texts.withCookie(text, session)
+  const withCookie = (read) => engine.texts.withCookie(wholeOf(read), session)
   const own = withCookie(base)
 
   function write(text, from) {

@@ -9,6 +9,7 @@ const { KEEP, frozen, isCookieChanged, wanted } = require('./expiry')
 const { saveCookie } = require('./cookie')
 const { optionsText } = require('./options')
 const { ALL } = require('./order')
+const { wholeOf } = require('./outlines')
 const { Pending } = require('./pending')
 const { revive } = require('./revive')
 const { Texts } = require('./texts')
@@ -118,7 +119,7 @@ class Engine {
     if (
       base !== undefined &&
       !this.texts.isJson &&
-      this.texts.withCookie(base.text, session) === text
+      this.texts.withCookie(wholeOf(base), session) === text
     ) {
       return saveCookie(this, key, session, base)
     }

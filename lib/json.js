@@ -15,10 +15,12 @@ const MOST_KEYS = 20
 const { getTime, toISOString, toJSON, valueOf: toNumber } = Date.prototype
 const toPrimitive = Date.prototype[Symbol.toPrimitive]
 
+/** Whether a method is the one that it was born with. */
+const isNative = (object, name) =>
+  Function.prototype.toString.call(object[name]) === `function ${name}() { [native code] }`
+
 // An app may have taught all Dates another text before it loaded this.
-const isNative = (name) =>
-  Function.prototype.toString.call(Date.prototype[name]) === `function ${name}() { [native code] }`
-const areNative = isNative('toISOString') && isNative('toJSON')
+const areNative = isNative(Date.prototype, 'toISOString') && isNative(Date.prototype, 'toJSON')
 
 /** `JSON.stringify(session)`, of an object. */
 const stringify = (session) => JSON.stringify(withPlainCookie(session, withPlainDate))
@@ -69,4 +71,12 @@ const isUsualDate = (date) =>
   date.valueOf === toNumber &&
   date[Symbol.toPrimitive] === toPrimitive
 
-module.exports = { isPlain, isUsualDate, stringify, textOf, withPlainCookie, withPlainDate }
+module.exports = {
+  isNative,
+  isPlain,
+  isUsualDate,
+  stringify,
+  textOf,
+  withPlainCookie,
+  withPlainDate,
+}

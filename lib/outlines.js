@@ -1,8 +1,9 @@
 // Texts of sessions that cross to and from the engine in short, their cookie being written as others were:
-// src/binding/outline.rs says how. Here is known what an outline stands for. Knows nothing of bases.
+// src/binding/outline.rs says how. Here is known what an outline stands for. Knows nothing of sessions.
 'use strict'
 
 const native = require('./native')
+const { isNative } = require('./json')
 
 // A cookie as express-session writes it, its first key: with a time, or without one.
 const ATTRIBUTE = ',"[A-Za-z]+":(?:true|false|null|"[ !#-\\[\\]-~]*")'
@@ -14,30 +15,38 @@ const TIMELESS = new RegExp(
   `^(\\{"cookie":\\{"originalMaxAge":null(?:${ATTRIBUTE})*?,"expires":null(?:${ATTRIBUTE})*\\})`,
 )
 
-// Cookies that are looked at in vain before no more are.
-let tries = 64
+const { parse, stringify } = JSON
+const areNative = isNative(JSON, 'parse') && isNative(JSON, 'stringify')
 
-// By the numbers of their outlines: what the data of cookies of that outline have in common.
-const cookies = []
+/** Whether texts may be in short: an app may have given JSON other ways to read and to write. */
+const mayBeShort = () => areNative && JSON.parse === parse && JSON.stringify === stringify
 
-/** The outline of a text that has one, learned if need be; -1 where there is none. */
-function learn(text) {
-  if (tries === 0) return -1
+/** The outline of a text that has one, -1 where there is none; the engine knows it from then on. */
+function outlineOf(text) {
   const [found, before = '', between = '', after = ''] =
     TIMED.exec(text) ?? TIMELESS.exec(text) ?? []
   // Not one that has a key twice.
-  const isPlain = found !== undefined && JSON.stringify(JSON.parse(`${found}}`)) === `${found}}`
-  const outline = isPlain ? native.outline(before, between && `${between}"`, after) : -1
-  if (outline < 0) tries--
-  return outline
+  if (found === undefined || stringify(parse(`${found}}`)) !== `${found}}`) return -1
+  return native.outline(before, between && `${between}"`, after)
 }
+
+// Texts that are looked at: what an app's sessions have in common is soon seen.
+let looks = 64
+
+/** Looks whether a text that came whole begins as others may. */
+function learn(text) {
+  if (looks === 0) return
+  looks--
+  outlineOf(text)
+}
+
+// By the numbers of their outlines: what is made of them where no text is the same.
+const cookies = []
 
 /** Puts its cookie into a session that was read without. */
 function complete(session, outline, maxAge) {
   const expires = session.cookie
-  cookies[outline] ??= JSON.parse(
-    native.lengthen(`{"cookie":"${expires}"}`, outline, maxAge),
-  ).cookie
+  cookies[outline] ??= parse(native.lengthen(`{"cookie":"${expires}"}`, outline, maxAge)).cookie
   const cookie = { ...cookies[outline] }
   if (expires !== '') {
     cookie.originalMaxAge = maxAge
@@ -46,4 +55,8 @@ function complete(session, outline, maxAge) {
   session.cookie = cookie
 }
 
-module.exports = { complete, learn }
+/** The text of a base, as the backend has it. */
+const wholeOf = ({ text, outline, maxAge }) =>
+  outline < 0 ? text : native.lengthen(text, outline, maxAge)
+
+module.exports = { complete, learn, mayBeShort, outlineOf, wholeOf }

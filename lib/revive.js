@@ -7,7 +7,7 @@ const { Base, setBase, setFirstBase } = require('./base')
 const { showExpiry } = require('./expiry')
 const { toIso } = require('./iso')
 const { numbers, MAX_AGE } = require('./numbers')
-const { complete, learn } = require('./outlines')
+const { complete, learn, mayBeShort } = require('./outlines')
 
 /**
  * A session with its base, of what the engine has told of a record: `expires` as it tells it (NaN where
@@ -16,6 +16,9 @@ const { complete, learn } = require('./outlines')
  */
 function revive(engine, sid, text, version, expires, spot, outline) {
   const maxAge = numbers[MAX_AGE]
+  if (outline >= 0 && !mayBeShort()) {
+    return revive(engine, sid, native.lengthen(text, outline, maxAge), version, expires, spot, -1)
+  }
   let session
   try {
     session = engine.texts.parse(text)

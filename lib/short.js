@@ -3,7 +3,7 @@
 'use strict'
 
 const { isPlain, isUsualDate, textOf, withPlainCookie, withPlainDate } = require('./json')
-const { learn } = require('./outlines')
+const { mayBeShort, outlineOf } = require('./outlines')
 
 // Whole numbers that have no more digits than the engine reads.
 const MOST = 999_999_999_999_999
@@ -11,24 +11,34 @@ const MOST = 999_999_999_999_999
 const DATE_LENGTH = 24
 const MOST_FORMS = 8
 
+// Types of values that are written in one way.
+const SURE = new Set(['string', 'boolean', 'undefined', 'symbol'])
+
 // Stands for what is not the same in all cookies of an outline.
 const GAP = Symbol('gap')
 
 // Data of cookies that were written in short: `{ isTimed, names, values, outline }`.
 const forms = []
+// Cookies that are looked at: see outlines.js.
+let looks = 64
 
 // Of the text that was written last: its outline, or -1, and the originalMaxAge that it goes without.
 const written = { outline: -1, maxAge: 0 }
 
+// The same of the cookie that was, taken at once: whatever else is written may run code of the app's, which
+// may save another session.
+let outline = -1
+let maxAge = 0
+
 /** The text of a session; leaves in `written` what it goes without. */
 function shorten(session) {
-  written.outline = -1
-  const copy = withPlainCookie(session, inShort)
-  const { outline, maxAge } = written
+  const copy = withPlainCookie(session, mayBeShort() ? inShort : withPlainDate)
+  const takenOutline = outline
+  const takenMaxAge = maxAge
+  outline = -1
   const text = JSON.stringify(copy)
-  // A toJSON of the app's may have saved another meanwhile.
-  written.outline = outline
-  written.maxAge = maxAge
+  written.outline = takenOutline
+  written.maxAge = takenMaxAge
   return text
 }
 
@@ -47,9 +57,9 @@ function inShort(data) {
   }
   const form = forms.find((form) => isOf(data, isTimed, form)) ?? formOf(data, isTimed)
   if (form === undefined) return withPlainDate(data)
-  written.outline = form.outline
+  outline = form.outline
   // -0 is written as 0.
-  written.maxAge = originalMaxAge + 0
+  maxAge = originalMaxAge + 0
   return date
 }
 
@@ -71,16 +81,17 @@ function isOf(data, isTimed, form) {
 
 /** The form of a cookie's data, if it has an outline. */
 function formOf(data, isTimed) {
-  if (forms.length === MOST_FORMS) return undefined
-  const outline = learn(`{"cookie":${JSON.stringify(withPlainDate(data))}}`)
-  if (outline < 0) return undefined
+  if (looks === 0 || forms.length === MOST_FORMS) return undefined
+  looks--
   const names = []
   for (const name in data) names.push(name)
   const values = names.map((name) =>
     isTimed && (name === 'originalMaxAge' || name === 'expires') ? GAP : data[name],
   )
-  // What has a toJSON may be written as text, and as another one the next time.
-  if (values.some((value) => Object(value) === value)) return undefined
+  // Another value may be written as text, and as another one the next time.
+  if (!values.every((value) => value === null || SURE.has(typeof value))) return undefined
+  const outline = outlineOf(`{"cookie":${JSON.stringify(withPlainDate(data))}}`)
+  if (outline < 0) return undefined
   const form = { isTimed, names, values, outline }
   forms.push(form)
   return form

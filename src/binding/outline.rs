@@ -7,20 +7,22 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use memchr::{memchr, memmem};
+use memchr::memmem;
 
 /// Outlines that are kept. The sessions of an app have one or two.
 const MOST: usize = 8;
 /// Longer ones are not kept, in bytes.
 const MOST_BYTES: usize = 1024;
+/// Longer texts are handed out whole, in bytes: little of them is their cookie.
+const MOST_TEXT_BYTES: usize = 64 << 10;
 /// Of a time as `Date.prototype.toISOString` writes it.
 const DATE_BYTES: usize = 24;
 /// Digits of a whole number that a double holds exactly.
 const MOST_DIGITS: usize = 15;
 /// The name whose value is taken out, as every outline begins.
 const HEAD: &[u8] = br#"{"cookie":"#;
-/// How any character may be written.
-const UNICODE: &[u8] = br"\u";
+/// Begins and ends the value that is put in its place.
+const QUOTE: &[u8] = b"\"";
 
 /// The beginning of texts, up to the end of the value of their first key.
 struct Outline {
@@ -75,12 +77,14 @@ impl Outline {
 pub struct Outlines {
     kept: RefCell<Vec<Outline>>,
     again: memmem::Finder<'static>,
+    escape: memmem::Finder<'static>,
 }
 
 thread_local! {
     static OUTLINES: Rc<Outlines> = Rc::new(Outlines {
         kept: RefCell::default(),
         again: memmem::Finder::new(br#""cookie""#),
+        escape: memmem::Finder::new(br"\u"),
     });
 }
 
@@ -110,6 +114,9 @@ impl Outlines {
 
     /// Makes the short form of a text, where it has one. Returns its outline, and the number in that.
     pub fn shorten(&self, text: &[u8], short: &mut Vec<u8>) -> Option<(usize, u64)> {
+        if text.len() > MOST_TEXT_BYTES {
+            return None;
+        }
         let kept = self.kept.borrow();
         let (outline, Parts { number, date, rest }) = (kept.iter().enumerate())
             .find_map(|(number, outline)| Some((number, outline.take_apart(text)?)))?;
@@ -117,7 +124,7 @@ impl Outlines {
             return None;
         }
         short.clear();
-        for part in [HEAD, b"\"", date, b"\"", rest] {
+        for part in [HEAD, QUOTE, date, QUOTE, rest] {
             short.extend_from_slice(part);
         }
         Some((outline, number))
@@ -126,9 +133,7 @@ impl Outlines {
     /// Whether the first key may come again, in which case the last one counts. JSON.stringify writes no
     /// key twice; somebody's hand may, and may escape what it likes.
     fn comes_again(&self, rest: &[u8]) -> bool {
-        let is_escaped =
-            |at: usize| rest[at..].windows(UNICODE.len()).any(|escape| escape == UNICODE);
-        memchr(b'\\', rest).is_some_and(is_escaped) || self.again.find(rest).is_some()
+        self.escape.find(rest).is_some() || self.again.find(rest).is_some()
     }
 
     /// Makes the text that `short` was made of; None where it is none that [`Outlines::shorten`] has made.
@@ -142,9 +147,10 @@ impl Outlines {
         let kept = self.kept.borrow();
         let outline = kept.get(outline)?;
         let length = if outline.between.is_empty() { 0 } else { DATE_BYTES };
-        let (date, rest) = short.get(HEAD.len() + 1..)?.split_at_checked(length)?;
+        let value = short.strip_prefix(HEAD)?.strip_prefix(QUOTE)?;
+        let (date, rest) = value.split_at_checked(length)?;
         whole.clear();
-        outline.put_together(&Parts { number, date, rest: rest.get(1..)? }, whole);
+        outline.put_together(&Parts { number, date, rest: rest.strip_prefix(QUOTE)? }, whole);
         Some(())
     }
 }
@@ -159,8 +165,12 @@ mod tests {
         [br#"{"cookie":{"originalMaxAge":"#, br#","expires":""#, br#"","path":"/"}"#];
     const DATE: &str = "2030-01-01T00:00:00.000Z";
 
+    fn keep_usual() -> usize {
+        Outlines::here().keep(PARTS).unwrap()
+    }
+
     fn short(text: &str) -> Option<(String, u64)> {
-        let outline = Outlines::here().keep(PARTS).unwrap();
+        let outline = keep_usual();
         let mut short = Vec::new();
         let (number, max_age) = Outlines::here().shorten(text.as_bytes(), &mut short)?;
         assert_eq!(number, outline);
@@ -207,6 +217,19 @@ mod tests {
         assert!(short(&text("1", DATE, r#","a":"\n"}"#)).is_some());
         assert_eq!(short(r#"{"cookie":{"path":"/"}}"#), None);
         assert_eq!(short(""), None);
+        assert_eq!(short(&text("1", DATE, &" ".repeat(MOST_TEXT_BYTES))), None);
+    }
+
+    #[test]
+    fn only_what_is_short_is_made_whole() {
+        let known = keep_usual();
+        for short in ["", "{}", r#"{"cookie":1}"#, r#"{"cookie":"2030"}"#, r#"{ "cookie":"x"}"#] {
+            let whole = Outlines::here().lengthen(short.as_bytes(), known, 0, &mut Vec::new());
+            assert_eq!(whole, None, "{short}");
+        }
+        let short = format!(r#"{{"cookie":"{DATE}"}}"#);
+        let whole = Outlines::here().lengthen(short.as_bytes(), known + 1, 0, &mut Vec::new());
+        assert_eq!(whole, None);
     }
 
     #[test]
