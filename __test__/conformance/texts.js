@@ -3,6 +3,7 @@
 // writer's spelling of the same value is no change.
 
 const assert = require('node:assert/strict')
+const { RustStore } = require('../..')
 const h = require('./harness.js')
 
 module.exports = (row) => {
@@ -76,6 +77,39 @@ module.exports = (row) => {
       assert.deepEqual(conflicts, [])
     })
   }
+
+  rule('text: what callbacks read and save stays out of the answers after theirs', async (ctx) => {
+    const store = await ctx.open()
+    const memory = new RustStore()
+    const HOUR = 3_600_000
+    const seed = async (place, sid, path, maxAge) => {
+      const session = h.visitor(place, sid, { sid }, maxAge)
+      session.cookie.path = path
+      await place.set(sid, session)
+      // From the second time on it is known how its cookie is written.
+      for (let i = 0; i < 2; i++) await place.get(sid)
+      return session
+    }
+    const mine = await seed(store, 'a', '/a', HOUR)
+    const other = await seed(memory, 'b', '/b', 2 * HOUR)
+    const disturb = () => {
+      memory.get('b', () => {})
+      memory.set('b', other, () => {})
+    }
+    const answers = []
+    for (let i = 0; i < 40; i++) {
+      // A touch that moves nothing would be answered without the backend.
+      mine.cookie.expires = new Date(Date.now() + HOUR + 10 * i)
+      store.touch('a', mine, disturb)
+      answers.push(new Promise((resolve) => store.get('a', (_, found) => resolve(found))))
+      store.get('a', disturb)
+    }
+    for (const { sid, cookie } of await Promise.all(answers)) {
+      assert.deepEqual([sid, cookie.path], ['a', '/a'])
+      assert.ok(Math.abs(cookie.originalMaxAge - HOUR) < 1000)
+    }
+    await memory.close()
+  })
 
   rule('text: a number that both wrote alike in other digits is no conflict', async ({ open }) => {
     const pen = scribe()
