@@ -40,7 +40,7 @@ pub const ANSWERS: usize = 9;
 /// of a save or a touch, what was told with its base.
 pub const SPOT: usize = 10;
 /// Of a text that was read, or of a base: the number of its outline; -1 where it is whole. See
-/// [`super::outline`].
+/// [`mod@super::outline`].
 pub const OUTLINE: usize = 11;
 /// The number in its outline.
 pub const MAX_AGE: usize = 12;
