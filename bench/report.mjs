@@ -154,7 +154,7 @@ export function wholeMarkdown(results, { columns }, machine) {
   const rows = results.map((result) => {
     const { name, values, floor, ratios, target, met } = partsOf(result, columns)
     const mark = met === undefined ? '' : met ? 'met' : '**missed**'
-    return [name, ...values, floor, ...ratios.map(times), target, mark]
+    return [name, ...values, floor, ...ratios.map(marked), target, mark]
   })
   return markdownTable(head, rows, machine)
 }
@@ -165,6 +165,6 @@ function markdownTable(head, rows, machine) {
     `|---|${'---:|'.repeat(head.length - 1)}`,
     ...rows.map((row) => `| ${row.join(' | ')} |`),
     '',
-    `${machine}. Above 1x RustStore is faster or smaller; ratios in bold are those it loses.`,
+    `${machine}. Above 1x RustStore is faster or smaller; ratios in bold are those it loses. A ratio is the median of the quotients of each round, not the quotient of the two medians beside it.`,
   ].join('\n')
 }

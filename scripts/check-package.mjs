@@ -8,7 +8,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { packAll } from './pack.mjs'
 import { setup } from './setup.mjs'
-import { exists, Failure, MINUTE, readJson, root, run, say, script } from './tools.mjs'
+import { Failure, MINUTE, readJson, root, run, say, script } from './tools.mjs'
 
 const INSTALL_SCRIPTS = [
   'preinstall',
@@ -18,20 +18,6 @@ const INSTALL_SCRIPTS = [
   'prepare',
   'postprepare',
 ]
-
-// Until there is a README, what its first example will be like.
-const EXAMPLE = `const express = require('express')
-const session = require('express-session')
-const { RustStore } = require('rust-session-store')
-
-const app = express()
-app.use(session({ store: new RustStore(), secret: 'a', resave: false, saveUninitialized: false }))
-app.get('/', (req, res) => {
-  req.session.views = (req.session.views ?? 0) + 1
-  res.send(\`You were here \${req.session.views} times\`)
-})
-app.listen(3000)
-`
 
 function which(command) {
   const found = process.env.PATH.split(path.delimiter)
@@ -127,15 +113,15 @@ function checkManifest(cwd, { main, platforms }) {
 }
 
 async function checkReadme(options) {
-  const readme = exists('README.md') ? fs.readFileSync(path.join(root, 'README.md'), 'utf8') : null
-  const code = readme === null ? EXAMPLE : /^```js\n([\s\S]*?)^```/m.exec(readme)?.[1]
+  const readme = fs.readFileSync(path.join(root, 'README.md'), 'utf8')
+  const code = /^```js\n([\s\S]*?)^```/m.exec(readme)?.[1]
   if (!code) throw new Failure('README.md has no ```js block: its first one is run as an example.')
   const file = `example.${/^import /m.test(code) ? 'mjs' : 'cjs'}`
   fs.writeFileSync(path.join(options.cwd, file), code)
   const env = { ...options.env, SESSION_SECRET: 'a' }
   const { ok, output } = await run('node', ['--require', './visit.cjs', file], { ...options, env })
   if (!ok) throw failed("The README's first example failed", output)
-  say(`the ${readme === null ? 'stand-in for the README’s first' : "README's first"} example runs`)
+  say("the README's first example runs")
 }
 
 /** A run that must pass and end by itself. */

@@ -52,7 +52,8 @@ export async function testNodes({ majors = OTHERS, whole = false } = {}) {
     )
     notes.push(version)
   }
-  return notes.join(', ')
+  const left = whole ? '' : `; without the files of ${SERVERS.join(', ')} (--whole: with them)`
+  return `${notes.join(', ')}${left}`
 }
 
 script(import.meta.url, async () => {

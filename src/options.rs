@@ -184,11 +184,16 @@ fn known(
     if let Some(known) = all().find(|(known, _)| *known == name) {
         return Ok(*known);
     }
-    let other = registry.iter().find(|other| other.options.iter().any(|(known, _)| *known == name));
-    if let Some(other) = other {
+    let others: Vec<&str> = registry
+        .iter()
+        .filter(|other| other.options.iter().any(|(known, _)| *known == name))
+        .map(|other| other.name)
+        .collect();
+    if !others.is_empty() {
+        let others = others.join(" and ");
         return Err(wrong(format!(
-            "\"{name}\" is an option of {}, and not of {}",
-            other.name, backend.name
+            "\"{name}\" is an option of {others}, and not of {}",
+            backend.name
         )));
     }
     let names: Vec<&str> = all().map(|(known, _)| *known).collect();

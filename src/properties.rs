@@ -17,12 +17,14 @@ use crate::{
 use generate::Source;
 use model::{Json, Refused, Text};
 
-/// The parser of options answers or refuses; it never panics.
-pub fn options(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+/// The parser of options answers or refuses; it never panics. Returns how often it answered.
+pub fn options(data: &[u8]) -> usize {
+    let Ok(text) = std::str::from_utf8(data) else { return 0 };
+    let mut answered = 0;
     let url = serde_json::json!({ "url": format!("memory:{text}") }).to_string();
     for json in [text, &url] {
         if let Ok(options) = crate::options::Options::parse(json, &crate::backends::REGISTRY) {
+            answered += 1;
             assert!(options.ttl_ms > 0 && options.max_session_bytes > 0);
             assert!(
                 ["max", "maxBytes"]
@@ -32,6 +34,30 @@ pub fn options(data: &[u8]) {
             );
         }
     }
+    answered
+}
+
+/// What a folder of the file backend holds is read or refused; what is read is what would be written.
+/// Returns whether a record was read.
+#[cfg(unix)]
+pub fn record(data: &[u8]) -> bool {
+    use crate::backends::file::layout::{Book, Key, Value};
+    if let Some(book) = Book::from_bytes(data) {
+        assert_eq!(book.to_bytes(), data);
+    }
+    if let Some(key) = Key::of_record(data) {
+        assert_eq!(Key::of_record(&key.record()), Some(key));
+    }
+    if let Some((second, key)) = Key::of_due(data) {
+        assert_eq!(Key::of_due(&key.due(second)), Some((second, key)));
+    }
+    let Some(Value { head, sid, payload }) = Value::read(data) else { return false };
+    let sid_bytes = sid.len().try_into().expect("the sid has its length in two bytes");
+    let mut written = [&head.to_bytes(sid_bytes)[..], sid, payload].concat();
+    // Of the flags only one is known; others may be of a later version.
+    written[1] = data[1];
+    assert_eq!(written, data);
+    true
 }
 
 /// The reader of records, on the bytes themselves and on JSON made from them.

@@ -2,4 +2,6 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| rust_session_store::properties::options(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    rust_session_store::properties::options(data);
+});

@@ -45,7 +45,7 @@ mod apply;
 mod change;
 mod failure;
 mod folder;
-mod layout;
+pub(crate) mod layout;
 mod lmdb;
 mod look;
 mod pending;
