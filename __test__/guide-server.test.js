@@ -60,7 +60,7 @@ describe('guide: server.js', () => {
 
   test('a restart keeps people signed in', async (t) => {
     // There, sessions are in memory.
-    if (process.platform === 'win32') return t.diagnostic('not on Windows')
+    if (process.platform === 'win32') return t.diagnostic('not tried: Windows')
     const folder = emptyFolder(t)
     const start = async () => {
       const { child, ended, output } = await run(t, {}, /Ctrl\+C/, folder)

@@ -1,10 +1,11 @@
 'use strict'
-// Running commands, as the scripts do it: what hangs is ended with all that it started, and told by its
-// name. Knows nothing of stores.
+// The scripts: what hangs is ended with all that it started, and told by its name; what is missing or too old is
+// told in one line. Knows nothing of stores.
 
 const assert = require('node:assert/strict')
 const { execFile } = require('node:child_process')
-const { readFileSync } = require('node:fs')
+const { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs')
+const os = require('node:os')
 const path = require('node:path')
 const { test } = require('node:test')
 const { pathToFileURL } = require('node:url')
@@ -82,4 +83,55 @@ test('what a command leaves behind with its output is killed, and named', async 
   assert.deepEqual([result.ok, result.code, result.late], [false, 0, true])
   assert.match(result.told, /has ended, but for 0\.5 s something it started held its output/)
   await assertEnded(result)
+})
+
+/** Runs Node.js in the package's folder. Resolves how it ended and what it told on stderr. */
+function node(argv, env = {}) {
+  const options = { cwd: path.join(__dirname, '..'), env: { ...process.env, ...env } }
+  return new Promise((resolve) => {
+    execFile(process.execPath, argv, options, (error, _stdout, stderr) => {
+      resolve({ code: error?.code ?? 0, told: stderr.trim() })
+    })
+  })
+}
+
+/** A folder that is gone after the test. */
+function folder(t) {
+  const made = mkdtempSync(path.join(os.tmpdir(), 'rust-session-store-'))
+  t.after(() => rmSync(made, { recursive: true, force: true }))
+  return made
+}
+
+test('a Node.js that is too old is told so, by the scripts and by the package', async (t) => {
+  const old = path.join(folder(t), 'old.cjs')
+  writeFileSync(
+    old,
+    `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.8' } })`,
+  )
+  const script = await node(['--require', old, 'scripts/build.mjs'])
+  assert.equal(script.code, 1)
+  assert.match(script.told, /^Node.js 18\.20\.8 is too old: install 20\.17 or newer.*$/)
+  const required = await node(['--require', old, '-e', "require('./index.js')"])
+  assert.notEqual(required.code, 0)
+  assert.match(required.told, /needs Node\.js 20\.17 or newer, and this is 18\.20\.8/)
+})
+
+test('Rust that is missing, silent or too old is told in one line', async (t) => {
+  if (process.platform === 'win32') return t.diagnostic('not tried: Windows')
+  const bin = folder(t)
+  const build = () => node(['scripts/build.mjs'], { PATH: bin })
+  assert.match((await build()).told, /^Rust is not installed: get it from https:\/\/rustup\.rs.*$/)
+  for (const [says, told] of [
+    ['exit 1', /^`cargo --version` does not answer: run `rustup default stable`.*$/],
+    [
+      'echo "cargo 1.60.0 (abc 2022-01-01)"',
+      /^Rust 1\.60\.0 is too old: .* Run `rustup update`.*$/,
+    ],
+  ]) {
+    writeFileSync(path.join(bin, 'cargo'), `#!/bin/sh\n${says}\n`)
+    chmodSync(path.join(bin, 'cargo'), 0o755)
+    const { code, told: line } = await build()
+    assert.equal(code, 1)
+    assert.match(line, told)
+  }
 })

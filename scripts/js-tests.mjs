@@ -37,6 +37,7 @@ export async function jsTests(options = {}) {
   if (!files.length) throw new Failure(`No test file matches ${filters}: see __test__/*.test.js.`)
   const failed = []
   const sum = { pass: 0, skipped: 0, todo: 0 }
+  const untried = []
   await fewAtATime(files, async (file) => {
     const { ok, output } = await run(node, ['--test-reporter=spec', file], {
       env,
@@ -45,6 +46,7 @@ export async function jsTests(options = {}) {
     if (!ok) failed.push(file)
     if (show || !ok) say(`${file}\n${output}`)
     for (const word of Object.keys(sum)) sum[word] += count(output, word)
+    untried.push(...plain(output).matchAll(/not tried: (.*)$/gm))
   })
   if (failed.length) {
     throw new Failure(`JavaScript tests failed, see above: ${failed.sort().join(', ')}`)
@@ -53,7 +55,12 @@ export async function jsTests(options = {}) {
   const skipped = sum.skipped + sum.todo
   if (isCI && skipped)
     throw new Failure(`With CI=true no test may be skipped, but ${skipped} were.`)
-  return `${sum.pass} passed${skipped ? `, ${skipped} skipped` : ''}, ${files.length} files`
+  const notes = [`${sum.pass} passed`]
+  if (skipped) notes.push(`${skipped} skipped`)
+  // What this machine has not, or does not allow.
+  const reasons = new Set(untried.map(([, reason]) => reason))
+  if (untried.length) notes.push(`${untried.length} not tried (${[...reasons].join('; ')})`)
+  return [...notes, `${files.length} files`].join(', ')
 }
 
 script(import.meta.url, async () => {

@@ -11,8 +11,16 @@ import { exists, Failure, MINUTE, npm, root, run, say, script } from './tools.mj
 
 const OTHERS = ['22', '24', '26']
 // What fails and recovers at the other end of a socket is no matter of the release of Node.js, and takes
-// minutes; `--whole` runs it as well. Memory, files and one Redis server go through all of the boundary.
-const SERVERS = ['mongodb', 'redis-cluster', 'redis-sentinel', 'redis-faults', 'redis-failover']
+// minutes, as a thousand workers do; `--whole` runs it as well. Memory, files and one Redis server go through all
+// of the boundary, with a hundred workers each.
+const LONG = [
+  'mongodb',
+  'redis-cluster',
+  'redis-sentinel',
+  'redis-faults',
+  'redis-failover',
+  'workers-thousand',
+]
 
 /** Installs Node.js `major` if it is not there, and resolves its executable. */
 async function nodeOf(major) {
@@ -47,12 +55,10 @@ export async function testNodes({ majors = OTHERS, whole = false } = {}) {
     if (!ok || !version.startsWith(`v${major}.`)) {
       throw new Failure(`Node.js ${major} does not run here: ${version || 'no answer'}`)
     }
-    say(
-      `Node.js ${version}: ${await jsTests({ node, show: false, without: whole ? [] : SERVERS })}`,
-    )
+    say(`Node.js ${version}: ${await jsTests({ node, show: false, without: whole ? [] : LONG })}`)
     notes.push(version)
   }
-  const left = whole ? '' : `; without the files of ${SERVERS.join(', ')} (--whole: with them)`
+  const left = whole ? '' : `; without the files of ${LONG.join(', ')} (--whole: with them)`
   return `${notes.join(', ')}${left}`
 }
 

@@ -1,8 +1,12 @@
 'use strict'
 // Child process: starts many workers, a few at a time, and ends each while it is busy: by
 // terminate() from here, by process.exit() in the worker, or by an exception there.
-// Reports what went wrong; a crash shows as the signal that ends this process.
+// Reports what went wrong, and what the process held after a quarter of them and at the end; a crash shows as
+// the signal that ends this process.
 
+const fs = require('node:fs')
+const v8 = require('node:v8')
+const vm = require('node:vm')
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads')
 const { RustStore } = require('../../..')
 const { rowNamed } = require('../../backends.js')
@@ -10,11 +14,22 @@ const { rowNamed } = require('../../backends.js')
 const [, , rowName, count] = process.argv
 const AT_A_TIME = 4
 
+v8.setFlagsFromString('--expose-gc')
+const gc = vm.runInNewContext('gc')
+
+/** Bytes, and on Linux threads and open files, that the process holds. */
+function held() {
+  gc()
+  const count = (what) =>
+    process.platform === 'linux' ? fs.readdirSync(`/proc/self/${what}`).length : 0
+  return { rss: process.memoryUsage().rss, threads: count('task'), files: count('fd') }
+}
+
 async function main() {
   const row = rowNamed(rowName)
   const store = await row.open()
   await store.set('shared', { n: 1 })
-  const report = { ended: 0, errors: [], works: false }
+  const report = { ended: 0, errors: [], works: false, held: [] }
   let started = 0
 
   const one = (number) =>
@@ -40,10 +55,15 @@ async function main() {
       })
     })
 
-  const lane = async () => {
-    while (started < Number(count)) await one(started++)
+  const startUpTo = async (many) => {
+    const lane = async () => {
+      while (started < many) await one(started++)
+    }
+    await Promise.all(Array.from({ length: AT_A_TIME }, lane))
+    report.held.push(held())
   }
-  await Promise.all(Array.from({ length: AT_A_TIME }, lane))
+  await startUpTo(Number(count) / 4)
+  await startUpTo(Number(count))
   await store.set('after', { n: 2 })
   report.works = (await store.get('after')).n === 2 && (await store.get('shared')).n === 1
   console.log(JSON.stringify(report))
