@@ -198,7 +198,7 @@ async function delay(size, wanted, say) {
 
 const EXPRESS = [
   { id: 'expressRead', path: '/read', title: 'Express, request that reads: CPU', most: 1.05 },
-  { id: 'expressWrite', path: '/write', title: 'Express, request that writes: CPU' },
+  { id: 'expressWrite', path: '/write', title: 'Express, request that writes: CPU', most: 1.05 },
 ]
 
 async function underExpress(size, wanted, say) {
