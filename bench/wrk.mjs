@@ -1,5 +1,6 @@
 // An Express app under wrk: what a request costs the server process, with one store beside the others.
-// Pairs are run back to back, to be compared pair by pair. Says nothing of what is expected.
+// Pairs are run back to back, to be compared pair by pair, each in processes of its own: of two processes
+// that do the same, one takes a tenth more for as long as it lives. Says nothing of what is expected.
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,7 +11,8 @@ import { start, turned } from './processes.mjs'
 const CONNECTIONS = 16
 
 /**
- * `kinds`: the paths that are asked for. Resolves for each `{ kind, cpu, mainThread }`: by contender,
+ * `kinds`: the paths that are asked for. `size`: how many `sessions` and `pairs`, and `seconds` of each run
+ * and of the `warmUp` before it. Resolves for each `{ kind, cpu, mainThread }`: by contender,
  * us a request in each pair, of the whole process and of its main thread.
  */
 export async function compareUnderExpress(contenders, kinds, size, say) {
@@ -22,19 +24,49 @@ export async function compareUnderExpress(contenders, kinds, size, say) {
   const folder = mkdtempSync(join(tmpdir(), 'rust-session-store-bench-'))
   const script = join(folder, 'requests.lua')
   writeFileSync(script, luaScript(cookieHeaders(size.sessions)))
-  const servers = new Map()
+  const results = kinds.map((kind) => ({
+    kind,
+    cpu: lists(contenders),
+    mainThread: lists(contenders),
+  }))
   try {
-    for (const name of contenders) {
-      const server = start(name)
-      servers.set(name, server)
-      server.port = await server.ask('serve', { sessions: size.sessions })
+    for (let pair = 0; pair < size.pairs; pair++) {
+      await runPair(turned(contenders, pair), results, size, script, (what) =>
+        say(`${what}: pair ${pair + 1} of ${size.pairs}`),
+      )
     }
-    const results = []
-    for (const kind of kinds) results.push(await compare(kind, servers, size, script, say))
     return results
   } finally {
-    for (const server of servers.values()) server.stop()
     rmSync(folder, { recursive: true })
+  }
+}
+
+const lists = (names) => Object.fromEntries(names.map((name) => [name, []]))
+
+/** Adds what a request of each kind costs with each store. */
+async function runPair(names, results, size, script, say) {
+  const servers = []
+  try {
+    for (const name of names) {
+      const server = start(name)
+      servers.push(server)
+      server.port = await server.ask('serve', { sessions: size.sessions })
+    }
+    for (const { kind, cpu, mainThread } of results) {
+      say(kind.title)
+      const url = (server) => `http://127.0.0.1:${server.port}${kind.path}`
+      for (const server of servers) await wrk(url(server), size.warmUp, script)
+      for (const [index, server] of servers.entries()) {
+        const before = await server.ask('usage')
+        await wrk(url(server), size.seconds, script)
+        const after = await server.ask('usage')
+        const requests = after.requests - before.requests
+        cpu[names[index]].push((after.cpuUs - before.cpuUs) / requests)
+        mainThread[names[index]].push((after.mainUs - before.mainUs) / requests)
+      }
+    }
+  } finally {
+    for (const server of servers) server.stop()
   }
 }
 
@@ -47,26 +79,6 @@ function request()
   return wrk.format('GET', nil, { ['Cookie'] = cookies[n], ['X-Forwarded-Proto'] = 'https' })
 end
 `
-}
-
-async function compare(kind, servers, size, script, say) {
-  const names = [...servers.keys()]
-  const cpu = Object.fromEntries(names.map((name) => [name, []]))
-  const mainThread = Object.fromEntries(names.map((name) => [name, []]))
-  for (let pair = -size.warmUps; pair < size.pairs; pair++) {
-    say(pair < 0 ? `${kind.title}: warm-up` : `${kind.title}: pair ${pair + 1} of ${size.pairs}`)
-    for (const name of turned(names, pair + size.warmUps)) {
-      const server = servers.get(name)
-      const before = await server.ask('usage')
-      await wrk(`http://127.0.0.1:${server.port}${kind.path}`, size.seconds, script)
-      const after = await server.ask('usage')
-      const requests = after.requests - before.requests
-      if (pair < 0) continue
-      cpu[name].push((after.cpuUs - before.cpuUs) / requests)
-      mainThread[name].push((after.mainUs - before.mainUs) / requests)
-    }
-  }
-  return { kind, cpu, mainThread }
 }
 
 function wrk(url, seconds, script) {

@@ -38,7 +38,7 @@ class Stamped extends Returned {
 }
 
 /**
- * What an object was read as.
+ * What an object was read as. Once an object has it, it is not changed: others may have the same.
  *
  * `place` and `sid`: under another sid, or in another store, the object is a new session.
  * `text`, `version`, `spot`: of the record; version 0 never equals a record's.
@@ -65,23 +65,9 @@ class Base {
     this.handed = handed
   }
 
-  /** Makes it that of the next save, after one has written `text`. */
-  renew(text, outline, maxAge, version, spot, cookie) {
-    this.text = text
-    this.outline = outline
-    this.maxAge = maxAge
-    this.version = version
-    this.spot = spot
-    this.expires = toMs(cookie?.expires)
-    const known = typeof cookie === 'object' && cookie !== null
-    this.originalMaxAge = known ? cookie.originalMaxAge : undefined
-    this.attributes = known ? attributesOf(cookie) : undefined
-    this.handed = undefined
-  }
-
-  /** The same for another object. */
-  copy(handed) {
-    const { place, sid, text, outline, maxAge, version, spot, expires } = this
+  /** The same once more, to be given to an object when it has been changed. */
+  copy() {
+    const { place, sid, text, outline, maxAge, version, spot, expires, handed } = this
     const copy = new Base(
       place,
       sid,
@@ -122,11 +108,18 @@ function baseOf(session, place, sid) {
   return base !== undefined && base.place === place && base.sid === sid ? base : undefined
 }
 
-/** Gives an object that was made from another the base of that. Each has its own: a save renews it. */
+/** Gives an object that was made from another the base of that. */
 function copyBase(from, to) {
   const base = Stamped.read(from)
+  if (base === undefined) return
+  if (base.handed === undefined) {
+    setFirstBase(to, base)
+    return
+  }
   // express-session has put a Date in place of the text.
-  if (base !== undefined) setFirstBase(to, base.copy(base.handed && to.cookie.expires))
+  const own = base.copy()
+  own.handed = to.cookie.expires
+  setFirstBase(to, own)
 }
 
 module.exports = { Base, baseOf, copyBase, setBase, setFirstBase }

@@ -3,7 +3,7 @@
 'use strict'
 
 const native = require('./native')
-const { baseOf } = require('./base')
+const { baseOf, setBase } = require('./base')
 const {
   numbers,
   CHANGED,
@@ -34,11 +34,12 @@ function saveCookie(engine, key, session, base) {
       if (status === CHANGED) return retry()
       // What the others wrote is not in this object: its next save starts from its own text.
       if (from !== base && (status === DONE || status === MERGED)) {
-        const left = baseOf(session, engine.place, key)
+        const left = baseOf(session, engine.place, key).copy()
         left.text = own
         left.outline = -1
         left.version = 0
         left.spot = 0
+        setBase(session, left)
       }
     })
   }

@@ -192,8 +192,7 @@ class Engine {
       // record has the version.
       const version = status === DONE ? numbers[VERSION] : 0
       const spot = numbers[SPOT]
-      if (from instanceof Base) from.renew(text, outline, maxAge, version, spot, cookie)
-      else setBase(session, this.based(key, text, outline, maxAge, version, spot, cookie))
+      setBase(session, this.based(key, text, outline, maxAge, version, spot, cookie))
     }
     return this.wrote(key, status, news)
   }

@@ -41,13 +41,13 @@ export const sizes = {
     ],
     million: 1_000_000,
     delay: { runs: 3, spreadMs: 2000, graceMs: 6000 },
-    express: { sessions: 10_000, warmUps: 1, pairs: 10, seconds: 3 },
+    express: { sessions: 10_000, pairs: 10, warmUp: 2, seconds: 3 },
   },
   quick: {
     populations: [{ count: 2_000, rounds: 3, operations: 2_000 }],
     million: 20_000,
     delay: { runs: 1, spreadMs: 200, graceMs: 1500 },
-    express: { sessions: 1_000, warmUps: 0, pairs: 1, seconds: 1 },
+    express: { sessions: 1_000, pairs: 1, warmUp: 1, seconds: 1 },
   },
 }
 

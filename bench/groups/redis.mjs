@@ -52,14 +52,14 @@ export const sizes = {
     rounds: 9,
     operations: { 1: 2_000, 16: 10_000, 64: 20_000, 256: 40_000 },
     sizes: { population: 1_000, rounds: 5, operations: 400, bytes: 100e6 },
-    express: { sessions: 10_000, warmUps: 1, pairs: 10, seconds: 3 },
+    express: { sessions: 10_000, pairs: 10, warmUp: 2, seconds: 3 },
   },
   quick: {
     population: 1_000,
     rounds: 1,
     operations: { 1: 200, 16: 500, 64: 1_000, 256: 1_000 },
     sizes: { population: 300, rounds: 1, operations: 50, bytes: 5e6 },
-    express: { sessions: 1_000, warmUps: 0, pairs: 1, seconds: 1 },
+    express: { sessions: 1_000, pairs: 1, warmUp: 1, seconds: 1 },
   },
 }
 
