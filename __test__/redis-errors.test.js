@@ -12,6 +12,17 @@ const UNAVAILABLE = { code: 'ERR_STORE_UNAVAILABLE', retryable: true }
 const AUTH = { code: 'ERR_STORE_AUTH', retryable: false }
 const set = (store) => store.set('a', plain({ n: 2 }))
 const get = (store) => store.get('a')
+/** A save that compares. */
+const change = async (store) => {
+  const session = await store.get('a')
+  session.n = 2
+  await store.set('a', session)
+}
+
+/** A user that may do everything but what is told. */
+const allow = (server, ...rights) =>
+  server.ask('ACL', 'SETUSER', 'app', 'on', '>hunter2', '~*', '+@all', ...rights)
+const asApp = (port) => `redis://app:hunter2@127.0.0.1:${port}`
 
 const cases = [
   {
@@ -47,10 +58,97 @@ const cases = [
   {
     name: 'NOPERM: the ACL allows reading only',
     setUp: (server) => server.ask('ACL', 'SETUSER', 'app', 'on', '>hunter2', '~sess:*', '+get'),
-    url: (port) => `redis://app:hunter2@127.0.0.1:${port}`,
+    url: asApp,
     call: set,
     wanted: AUTH,
     says: /ACL/,
+  },
+  {
+    name: 'a right that the script lacks',
+    setUp: (server) => allow(server),
+    prepare: (server) => server.ask('ACL', 'SETUSER', 'app', '-set'),
+    url: asApp,
+    call: change,
+    wanted: AUTH,
+    says: /ACL/,
+  },
+  {
+    name: 'OOM, where a save goes without scripts',
+    setUp: (server) => allow(server, '-@scripting'),
+    prepare: (server) => server.ask('CONFIG', 'SET', 'maxmemory', 1),
+    url: asApp,
+    call: change,
+    wanted: UNAVAILABLE,
+    says: /maxmemory/,
+  },
+  {
+    name: 'READONLY, where a save goes without scripts',
+    setUp: (server) => allow(server, '-@scripting'),
+    prepare: (server) => server.ask('REPLICAOF', '127.0.0.1', 1),
+    url: asApp,
+    call: change,
+    wanted: UNAVAILABLE,
+    says: /replica/,
+  },
+  {
+    name: 'NOPERM, where a save goes without scripts',
+    setUp: (server) => allow(server, '-@scripting'),
+    prepare: (server) => server.ask('ACL', 'SETUSER', 'app', '-set'),
+    url: asApp,
+    call: change,
+    wanted: AUTH,
+    says: /ACL/,
+  },
+  {
+    name: 'NOAUTH: a password is wanted before the database is chosen',
+    args: ['--requirepass', 'sesame'],
+    url: (port) => `redis://127.0.0.1:${port}/1`,
+    isDown: true,
+    call: get,
+    wanted: AUTH,
+    says: /password/,
+  },
+  {
+    name: 'NOPERM: the user may not choose a database',
+    setUp: (server) => allow(server, '-select'),
+    url: (port) => `${asApp(port)}/1`,
+    isDown: true,
+    call: get,
+    wanted: AUTH,
+    says: /ACL/,
+  },
+  {
+    name: 'there is no database of that number',
+    url: (port) => `redis://127.0.0.1:${port}/99`,
+    isDown: true,
+    call: get,
+    wanted: { code: 'ERR_STORE_CONFIG', retryable: false },
+    says: /"db"/,
+  },
+  {
+    name: 'a cluster that is none',
+    url: (port) => `redis+cluster://127.0.0.1:${port}`,
+    call: (store) => store.ping(),
+    wanted: { code: 'ERR_STORE_CONFIG', retryable: false },
+    says: /redis:/,
+  },
+  {
+    name: 'a cluster of which the user may not ask who has what',
+    args: ['--cluster-enabled', 'yes'],
+    setUp: (server) => allow(server, '-cluster|slots'),
+    url: (port) => `redis+cluster://app:hunter2@127.0.0.1:${port}`,
+    call: (store) => store.length(),
+    wanted: AUTH,
+    says: /ACL/,
+  },
+  {
+    name: 'a cluster without slots',
+    args: ['--cluster-enabled', 'yes'],
+    url: (port) => `redis+cluster://127.0.0.1:${port}`,
+    // It has no deadline of its own.
+    call: (store) => store.clear(),
+    wanted: UNAVAILABLE,
+    says: /slots/,
   },
   {
     name: 'CLUSTERDOWN: nobody has the slots',
@@ -93,7 +191,8 @@ for (const { name, args = [], setUp, prepare, url, isDown, call, wanted, says } 
     const store = new RustStore(url ? url(server.port) : server.url)
     try {
       const downs = listen(store, 'down')
-      if (call === set && prepare) await store.set('a', plain({ n: 1 }))
+      const keeps = prepare && call !== get
+      if (keeps) await store.set('a', plain({ n: 1 }))
       await prepare?.(server)
       if (isDown) await until('the event down', () => downs.length > 0)
       await assert.rejects(call(store), (error) => {
@@ -103,7 +202,7 @@ for (const { name, args = [], setUp, prepare, url, isDown, call, wanted, says } 
         assert.ok(!`${message} ${error.stack} ${JSON.stringify(error)}`.includes('hunter2'))
         return true
       })
-      if (call === set && prepare) assert.equal((await get(store)).n, 1)
+      if (keeps) assert.equal((await get(store)).n, 1)
     } finally {
       await store.close().catch(() => {})
       server.end()

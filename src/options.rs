@@ -106,15 +106,20 @@ impl Options {
         let Url { backend, scheme, place, parameters } = split(url, registry)?;
         let mut own: BTreeMap<&'static str, Value> = BTreeMap::new();
         for (name, value) in &given {
-            let (name, form) = known(name, backend, registry)?;
+            let (name, form) = known(name, &format!("unknown option {name:?}"), backend, registry)?;
             check(name, form, value)?;
             if name != "url" {
                 own.insert(name, value.clone());
             }
         }
         let mut foreign = Vec::new();
-        for (name, text) in form_urlencoded::parse(parameters.as_bytes()) {
-            let (name, form) = match known(&name, backend, registry) {
+        for (index, (name, text)) in form_urlencoded::parse(parameters.as_bytes()).enumerate() {
+            // Its name is not repeated: it may be a part of a password that has a "?" or a "&".
+            let told = format!(
+                "parameter {} is no option (a \"?\" or \"&\" in a password has to be percent-encoded)",
+                index + 1
+            );
+            let (name, form) = match known(&name, &told, backend, registry) {
                 Ok(known) => known,
                 Err(_) if backend.foreign_parameters => {
                     foreign.push((name.into_owned(), text.into_owned()));
@@ -175,8 +180,10 @@ impl Options {
     }
 }
 
+/// The option of a name. `unknown` begins the message where there is none.
 fn known(
     name: &str,
+    unknown: &str,
     backend: &'static Registration,
     registry: &'static [Registration],
 ) -> Result<(&'static str, Form)> {
@@ -201,7 +208,7 @@ fn known(
         Some(near) => format!("did you mean \"{near}\"?"),
         None => format!("there are: {}", names.join(", ")),
     };
-    Err(wrong(format!("unknown option {name:?}; {hint}")))
+    Err(wrong(format!("{unknown}; {hint}")))
 }
 
 struct Url<'u> {
@@ -305,5 +312,16 @@ mod tests {
     fn no_message_repeats_a_secret() {
         let refused = refusal(r#"{"url":"nosuch://user:hunter2@host"}"#);
         assert!(!refused.contains("hunter2"), "{refused}");
+        // Passwords with characters that end them.
+        for url in [
+            "redis://u:hunter2?hunter2@host",
+            "redis://host?sentinelPassword=sec&hunter2",
+            "redis://:p?db=hunter2@host",
+            "redis://:p?passThrough=hunter2@host",
+            "redis://host?hunter2=1",
+        ] {
+            let refused = refusal(&format!("{{\"url\":\"{url}\"}}"));
+            assert!(!refused.contains("hunter2"), "{refused}");
+        }
     }
 }

@@ -115,7 +115,8 @@ pub(super) fn check(name: &str, form: Form, value: &Value) -> Result<()> {
     Err(wrong(format!("\"{name}\" must be {}; got {got}", form.wanted())))
 }
 
-/// The value of a URL parameter, in the form its option has.
+/// The value of a URL parameter, in the form its option has. No message repeats it: it may be a part of a
+/// password.
 pub(super) fn from_text(name: &str, form: Form, text: &str) -> Result<Value> {
     let value = match form {
         Form::Text if name != "url" => Value::from(text),
@@ -124,10 +125,7 @@ pub(super) fn from_text(name: &str, form: Form, text: &str) -> Result<Value> {
             match text.parse::<f64>() {
                 Ok(number) if number.is_finite() && !text.is_empty() => Value::from(number),
                 _ => {
-                    return Err(wrong(format!(
-                        "\"{name}\" in the URL must be {}; got {text:?}",
-                        form.wanted()
-                    )));
+                    return Err(wrong(format!("\"{name}\" in the URL must be {}", form.wanted())));
                 }
             }
         }
@@ -135,9 +133,7 @@ pub(super) fn from_text(name: &str, form: Form, text: &str) -> Result<Value> {
             "true" => Value::from(true),
             "false" => Value::from(false),
             _ => {
-                return Err(wrong(format!(
-                    "\"{name}\" in the URL must be true or false; got {text:?}"
-                )));
+                return Err(wrong(format!("\"{name}\" in the URL must be true or false")));
             }
         },
         Form::Names => text.split(',').filter(|name| !name.is_empty()).collect(),

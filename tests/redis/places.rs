@@ -30,7 +30,12 @@ fn what_is_wrong_with_an_address_is_said_without_its_secrets() {
         (r#"{"url":"redis://u:hunter2@h","password":"s3cret"}"#, "given twice"),
         (r#"{"url":"redis://u:hunter2@h:port"}"#, "host:port"),
         (r#"{"url":"redis://h1,h2"}"#, "redis+cluster:"),
+        (r#"{"url":"redis://u:hunter2#h@host:x"}"#, "percent-encoded"),
+        (r#"{"url":"redis://u:s3cret?hunter2@host"}"#, "percent-encoded"),
+        (r#"{"url":"redis://[::1]7000"}"#, "host:port"),
         (r#"{"url":"redis://host/one"}"#, "number of a database"),
+        (r#"{"url":"redis://host/2147483648"}"#, "number of a database"),
+        (r#"{"url":"redis://host","db":1e15}"#, "2147483647 or less"),
         (r#"{"url":"redis://host/1","db":1}"#, "given twice"),
         (r#"{"url":"redis+cluster://host/1"}"#, "one database"),
         (r#"{"url":"redis+sentinel://h1,h2"}"#, "which master"),
@@ -55,6 +60,17 @@ fn one_place_has_one_identity() {
     assert_ne!(identity("redis://host"), identity("redis://host?prefix=a"));
     assert_eq!(identity("redis+sentinel://a,b/m"), identity("redis+sentinel://b,a:26379/m/0"));
     assert!(!identity("redis://u:hunter2@host").contains("hunter2"));
+}
+
+#[test]
+fn an_empty_password_without_a_user_is_none() {
+    let server = Server::start(&[]);
+    for json in [
+        format!(r#"{{"url":"redis://:@127.0.0.1:{}"}}"#, server.port),
+        format!(r#"{{"url":"redis://127.0.0.1:{}","password":""}}"#, server.port),
+    ] {
+        Client::with(&json).put("a", "one", HOUR).unwrap();
+    }
 }
 
 #[cfg(unix)]

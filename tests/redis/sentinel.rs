@@ -1,5 +1,7 @@
 //! A master and a replica that sentinels watch.
 
+use std::net::TcpListener;
+
 use crate::{
     client::Client,
     server::{Server, wait_until},
@@ -33,4 +35,22 @@ fn the_master_is_followed_when_it_changes() {
     assert_eq!(client.text("a").unwrap(), "one");
     assert_eq!(replica.ask("EXISTS sess:b"), "1");
     assert_eq!(*client.events.lock().unwrap(), ["down ERR_STORE_UNAVAILABLE", "up"]);
+}
+
+#[test]
+fn sentinels_that_are_silent_or_behind_are_passed_over() {
+    let (master, gone) = (Server::start(&[]), Server::start(&[]));
+    let knows = Server::sentinel(master.port, &[]);
+    let is_behind = Server::sentinel(gone.port, &[]);
+    drop(gone);
+    // It takes connections, and what is sent, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ports = [silent.local_addr().unwrap().port(), is_behind.port, knows.port];
+    let hosts = ports.map(|port| format!("127.0.0.1:{port}")).join(",");
+    for timeout in [400, 2000] {
+        let client =
+            Client::open(&format!("redis+sentinel://{hosts}/mymaster?connectTimeout={timeout}"));
+        wait_until("the master", || client.put("a", "one", HOUR).is_ok());
+        assert!(client.events.lock().unwrap().is_empty(), "it was never down");
+    }
 }

@@ -15,6 +15,8 @@ use crate::{
 
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
+/// No server reads a larger number.
+const MOST_DB: u32 = i32::MAX as u32;
 const DEFAULT_PREFIX: &str = "sess:";
 const DEFAULT_CONNECT_TIMEOUT_MS: f64 = 2000.0;
 
@@ -149,6 +151,10 @@ fn login(user_info: Option<&str>, options: &Options) -> Result<Login> {
             )));
         }
     }
+    if username.is_none() && password.as_deref() == Some("") {
+        // As node-redis has it: the password of a server that wants none.
+        password = None;
+    }
     if username.is_some() && password.is_none() {
         return Err(wrong(
             "\"url\" names a user and no password; write redis://user:password@host or redis://:password@host",
@@ -202,7 +208,9 @@ fn nodes(hosts: &str, port: u16) -> Result<Vec<Node>> {
 /// `host`, `host:port`, `[v6]` or `[v6]:port`.
 fn node(text: &str, default_port: u16) -> Result<Node> {
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) => (host, rest.strip_prefix(':')),
+        Some((host, "")) => (host, None),
+        // What follows it without a colon is no port.
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or_default())),
         None => match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
@@ -211,7 +219,7 @@ fn node(text: &str, default_port: u16) -> Result<Node> {
     let port = port.map_or(Some(default_port), |port| port.parse().ok());
     match (host, port) {
         ("", _) | (_, None) => Err(wrong(
-            "\"url\" does not name hosts as host or host:port; a \"/\", \"@\" or \"#\" in a password has to be percent-encoded",
+            "\"url\" does not name hosts as host or host:port; a \"/\", \"?\", \"@\" or \"#\" in a password has to be percent-encoded",
         )),
         (host, Some(port)) => Ok(Node { host: host.to_ascii_lowercase(), port }),
     }
@@ -220,14 +228,16 @@ fn node(text: &str, default_port: u16) -> Result<Node> {
 fn database(in_url: &str, options: &Options) -> Result<i64> {
     let in_url = in_url.trim_end_matches('/');
     match (in_url, options.number("db")) {
-        ("", db) => Ok(db.unwrap_or(0.0) as i64),
+        ("", None) => Ok(0),
+        ("", Some(db)) if db <= f64::from(MOST_DB) => Ok(db as i64),
+        ("", Some(_)) => Err(wrong(format!("\"db\" must be {MOST_DB} or less"))),
         (_, Some(_)) => {
             Err(wrong("\"db\" is given twice; give it once, in the URL's path or as an option"))
         }
-        (text, None) => text
-            .parse::<u32>()
-            .map(i64::from)
-            .map_err(|_| wrong("the path of \"url\" has to be the number of a database")),
+        (text, None) => match text.parse::<u32>() {
+            Ok(db) if db <= MOST_DB => Ok(i64::from(db)),
+            _ => Err(wrong("the path of \"url\" has to be the number of a database")),
+        },
     }
 }
 

@@ -28,7 +28,7 @@ use super::{
     connect::{ask_one, connect},
     failure::Failure,
     link::Link,
-    reply::Reply,
+    reply::{Reply, misunderstood},
     topology::{self, Topology},
     transaction::Change,
 };
@@ -50,12 +50,20 @@ pub struct Cluster {
     plan: Arc<Plan>,
     seeds: Vec<Node>,
     nodes: RwLock<Nodes>,
-    /// How often the table was read.
-    readings: watch::Sender<u64>,
+    reading: watch::Sender<Reading>,
     outdated: Arc<Notify>,
     is_down: AtomicBool,
     listener: Listener,
     closed: CancellationToken,
+}
+
+/// How reading the table has gone.
+enum Reading {
+    /// It was not read yet.
+    Begun,
+    Failed(Failure),
+    /// It was read once: what is known may be used also while reading it again fails.
+    Done,
 }
 
 /// The table, and the links it is used with: before the first reading, those to the seeds.
@@ -86,7 +94,7 @@ impl Cluster {
         let cluster = Arc::new(Cluster {
             plan,
             nodes: RwLock::default(),
-            readings: watch::Sender::new(0),
+            reading: watch::Sender::new(Reading::Begun),
             outdated: Arc::default(),
             is_down: AtomicBool::new(false),
             listener,
@@ -151,14 +159,13 @@ impl Cluster {
 
     /// How many masters there are, once that is known.
     pub async fn masters(&self) -> Result<usize, Failure> {
-        let mut readings = self.readings.subscribe();
-        while *readings.borrow_and_update() == 0 {
-            if let Some(failure) = self.obstacle() {
-                return Err(failure);
-            }
-            readings.changed().await.map_err(|_| unreachable())?;
+        let mut reading = self.reading.subscribe();
+        let read = reading.wait_for(|reading| !matches!(reading, Reading::Begun)).await;
+        match read.as_deref() {
+            Ok(Reading::Failed(failure)) => Err(self.obstacle().unwrap_or_else(|| failure.clone())),
+            Ok(Reading::Begun) | Err(_) => Err(unreachable()),
+            Ok(Reading::Done) => Ok(self.nodes.read().masters.len()),
         }
-        Ok(self.nodes.read().masters.len())
     }
 
     /// The call again, where it is to be made instead, after it has failed.
@@ -252,8 +259,9 @@ impl Cluster {
         }
     }
 
-    /// Reads the table from the first node that gives one.
-    async fn read(&self) -> Option<Topology> {
+    /// Reads the table from the first node that gives one; else tells why the last that answered gave none.
+    async fn read(&self) -> Result<Topology, Failure> {
+        let mut why = unreachable();
         let up: Vec<(Node, Arc<Link>)> = {
             let nodes = self.nodes.read();
             let up = nodes.links.iter().filter(|(_, link)| link.is_up());
@@ -262,11 +270,14 @@ impl Cluster {
         for (node, link) in up {
             let call = link.call(&Command::on_key("CLUSTER", b"SLOTS"));
             link.flush();
-            let answer = timeout(self.plan.connect_timeout / 2, call).await;
-            if let Ok(Ok(Reply::Other(answer))) = answer
-                && let Some(topology) = Topology::read(&answer, &node)
-            {
-                return Some(topology);
+            match timeout(self.plan.connect_timeout / 2, call).await {
+                Ok(Ok(Reply::Other(answer))) => match Topology::read(&answer, &node) {
+                    Some(topology) => return Ok(topology),
+                    None => why = slotless(),
+                },
+                Ok(Ok(_)) => why = misunderstood(),
+                Ok(Err(refused)) => why = refused,
+                Err(_) => {}
             }
         }
         for seed in &self.seeds {
@@ -275,13 +286,16 @@ impl Cluster {
                 let mut connected = connect(&self.plan, &place).await?;
                 ask_one(&mut connected, redis::cmd("CLUSTER").arg("SLOTS")).await
             });
-            if let Ok(Ok(answer)) = answer.await
-                && let Some(topology) = Topology::read(&answer, seed)
-            {
-                return Some(topology);
+            match answer.await {
+                Ok(Ok(answer)) => match Topology::read(&answer, seed) {
+                    Some(topology) => return Ok(topology),
+                    None => why = slotless(),
+                },
+                Ok(Err(failure)) => why = failure,
+                Err(_) => {}
             }
         }
-        None
+        Err(why)
     }
 
     /// Takes a table: links to masters that are new, and gives up links to others.
@@ -304,7 +318,17 @@ impl Cluster {
                 drop(link);
             });
         }
-        self.readings.send_modify(|readings| *readings += 1);
+        self.reading.send_replace(Reading::Done);
+    }
+
+    fn failed(&self, failure: Failure) {
+        self.reading.send_if_modified(|reading| {
+            let is_unknown = !matches!(reading, Reading::Done);
+            if is_unknown {
+                *reading = Reading::Failed(failure);
+            }
+            is_unknown
+        });
     }
 
     fn is_whole(&self) -> bool {
@@ -325,11 +349,10 @@ async fn keep_current(cluster: Weak<Cluster>, closed: CancellationToken) {
             let Some(open) = cluster.upgrade() else { return };
             let outdated = open.outdated.clone();
             let read = open.read().await;
-            let is_known = read.is_some();
+            let is_known = read.is_ok();
             match read {
-                Some(topology) => open.adopt(topology),
-                // Who waits for the first one may have to give up.
-                None => open.readings.send_modify(|_| {}),
+                Ok(topology) => open.adopt(topology),
+                Err(failure) => open.failed(failure),
             }
             let is_whole = is_known && open.is_whole();
             drop(open);
@@ -349,6 +372,13 @@ async fn keep_current(cluster: Weak<Cluster>, closed: CancellationToken) {
 /// What is said after too many redirections.
 pub fn moving() -> Failure {
     Failure::new(Kind::Unavailable, "the cluster is moving this session between nodes; try again")
+}
+
+fn slotless() -> Failure {
+    Failure::new(
+        Kind::Unavailable,
+        "the cluster says of no node which slots it has; see CLUSTER SLOTS there",
+    )
 }
 
 fn unreachable() -> Failure {

@@ -3,6 +3,7 @@
 
 use std::{io, path::Path, time::Duration};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{
     AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, Value,
     aio::MultiplexedConnection,
@@ -23,8 +24,9 @@ use super::{
 };
 use crate::error::Kind;
 
-/// How long one of several sentinels may take before the next is asked.
-const SENTINEL_PATIENCE: Duration = Duration::from_millis(500);
+/// How long one of several sentinels, and the master it names, may take before the next is asked as well.
+/// As RFC 8305, "Happy Eyeballs", has it for addresses.
+const SENTINEL_PATIENCE: Duration = Duration::from_millis(250);
 /// Batches that may wait to be written. Above it their order is no longer certain, so it is more than a
 /// process can have under way within a deadline.
 const QUEUE: usize = 1 << 16;
@@ -52,54 +54,72 @@ pub async fn connect(plan: &Plan, place: &Place) -> Result<Connected, Failure> {
         Place::Single(node) => tcp(plan, node, &plan.login, plan.db).await,
         Place::Unix(path) => unix(path, &plan.login, plan.db).await,
         Place::Sentinel { sentinels, name, login } => {
-            let master = master(plan, sentinels, name, login).await?;
-            let mut connected = tcp(plan, &master, &plan.login, plan.db).await?;
-            check_role(&mut connected).await?;
-            Ok(connected)
+            by_sentinels(plan, sentinels, name, login).await
         }
         // A cluster is connected to node by node.
         Place::Cluster(_) => Err(Failure::new(Kind::Internal, "a cluster is no single server")),
     }
 }
 
-/// Asks one sentinel after the other.
-async fn master(
+/// Connects to the master that a sentinel names, the first that leads to one: a sentinel may be silent, and
+/// may not know yet who the master is.
+async fn by_sentinels(
     plan: &Plan,
     sentinels: &[Node],
     name: &str,
     login: &Login,
-) -> Result<Node, Failure> {
-    let mut ask = redis::cmd("SENTINEL");
-    ask.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-    let mut last = Failure::new(Kind::Unavailable, "no sentinel answers; it is tried again");
-    for sentinel in sentinels {
-        let answer = timeout(SENTINEL_PATIENCE, async {
-            let mut connected = tcp(plan, sentinel, login, 0).await?;
-            ask_one(&mut connected, &ask).await
-        });
-        match answer.await {
-            Ok(Ok(Value::Array(parts))) => {
-                let parts = redis::from_redis_value::<(String, u16)>(Value::Array(parts));
-                if let Ok((host, port)) = parts {
-                    return Ok(Node { host, port });
-                }
-            }
-            Ok(Ok(_)) => {
-                last = Failure::new(
-                    Kind::Unavailable,
-                    "the sentinels know no master of the name in \"url\"; it is tried again",
-                );
-            }
-            Ok(Err(failure)) if failure.kind() == Kind::Auth => {
-                last = Failure::new(
-                    Kind::Auth,
-                    "the sentinels refuse the login; check \"sentinelUsername\" and \"sentinelPassword\"",
-                );
-            }
-            Ok(Err(_)) | Err(_) => {}
+) -> Result<Connected, Failure> {
+    // So that each has its turn.
+    let patience = SENTINEL_PATIENCE.min(plan.connect_timeout / (sentinels.len() as u32 + 1));
+    let mut why = Failure::new(Kind::Unavailable, NO_SENTINEL);
+    let mut next = sentinels.iter();
+    let mut attempts = FuturesUnordered::new();
+    loop {
+        attempts.extend(next.next().map(|sentinel| async move {
+            let master = master(plan, sentinel, name, login).await?;
+            let mut connected = tcp(plan, &master, &plan.login, plan.db).await?;
+            check_role(&mut connected).await?;
+            Ok(connected)
+        }));
+        let longest = if next.len() > 0 { patience } else { plan.connect_timeout };
+        match timeout(longest, attempts.next()).await {
+            Ok(Some(Ok(connected))) => return Ok(connected),
+            // A login that is refused says more than a server that is not there.
+            Ok(Some(Err(failure))) if why.kind() == Kind::Unavailable => why = failure,
+            Ok(Some(Err(_))) => {}
+            Ok(None) => return Err(why),
+            Err(_) if next.len() == 0 => return Err(why),
+            Err(_) => {}
         }
     }
-    Err(last)
+}
+
+const NO_SENTINEL: &str = "no sentinel answers; it is tried again";
+
+/// Asks a sentinel.
+async fn master(plan: &Plan, sentinel: &Node, name: &str, login: &Login) -> Result<Node, Failure> {
+    let mut ask = redis::cmd("SENTINEL");
+    ask.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+    let answer = async {
+        let mut connected = tcp(plan, sentinel, login, 0).await?;
+        ask_one(&mut connected, &ask).await
+    };
+    let no_sentinel = || Failure::new(Kind::Unavailable, NO_SENTINEL);
+    match answer.await {
+        Ok(parts @ Value::Array(_)) => {
+            let (host, port) = redis::from_redis_value(parts).map_err(|_| no_sentinel())?;
+            Ok(Node { host, port })
+        }
+        Ok(_) => Err(Failure::new(
+            Kind::Unavailable,
+            "the sentinels know no master of the name in \"url\"; it is tried again",
+        )),
+        Err(failure) if failure.kind() == Kind::Auth => Err(Failure::new(
+            Kind::Auth,
+            "the sentinels refuse the login; check \"sentinelUsername\" and \"sentinelPassword\"",
+        )),
+        Err(_) => Err(no_sentinel()),
+    }
 }
 
 /// A sentinel may name a server that is a replica by now.
@@ -172,7 +192,6 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut info = RedisConnectionInfo::default()
-        .set_db(db)
         .set_protocol(ProtocolVersion::RESP2)
         .set_lib_name("rust-session-store", env!("CARGO_PKG_VERSION"));
     if let Some(username) = &login.username {
@@ -186,5 +205,10 @@ where
         .set_response_timeout(None)
         .set_pipeline_buffer_size(QUEUE);
     let (commands, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await?;
-    Ok(Connected { commands, driver: Driver(tokio::spawn(driver)), socket: None })
+    let mut connected = Connected { commands, driver: Driver(tokio::spawn(driver)), socket: None };
+    if db != 0 {
+        // Not by the crate, which keeps to itself why the server refused it.
+        ask_one(&mut connected, redis::cmd("SELECT").arg(db)).await?;
+    }
+    Ok(connected)
 }

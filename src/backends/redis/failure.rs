@@ -93,10 +93,12 @@ impl From<RedisError> for Failure {
 fn without_code(error: &RedisError) -> (Kind, &'static str) {
     match error.kind() {
         ErrorKind::AuthenticationFailed => (Kind::Auth, WRONG_PASSWORD),
-        ErrorKind::InvalidClientConfig => (
-            Kind::Config,
-            "the server refused the database, or TLS could not be set up; check \"db\" and the certificates",
-        ),
+        ErrorKind::InvalidClientConfig => {
+            (Kind::Config, "TLS could not be set up; check the certificates")
+        }
+        ErrorKind::Parse => {
+            (Kind::Unavailable, "what answers there is no Redis; check host and port")
+        }
         // A server that does not like a certificate may say so only after the handshake.
         ErrorKind::Io if is_tls(error) => (Kind::Unavailable, REFUSED_TLS),
         ErrorKind::Io => (Kind::Unavailable, GONE),
@@ -158,6 +160,17 @@ fn by_code(code: &str, detail: &str) -> (Kind, &'static str) {
             (Kind::Unavailable, "the server has no connection left: see its \"maxclients\"")
         }
         "ERR" if detail.contains("invalid password") => (Kind::Auth, WRONG_PASSWORD),
+        // Of a command that a script was not allowed; before version 7, and since.
+        "ERR"
+            if detail.contains("executing the script can't run")
+                || detail.contains("ACL failure in script") =>
+        {
+            by_code("NOPERM", "")
+        }
+        "ERR" if detail.contains("cluster support disabled") => (
+            Kind::Config,
+            "this server is part of no cluster; begin the URL with redis: or rediss:",
+        ),
         "ERR" if detail.contains("DB index") || detail.contains("SELECT is not allowed") => {
             (Kind::Config, "the server has no database of that number; check \"db\"")
         }

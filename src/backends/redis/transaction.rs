@@ -58,15 +58,7 @@ impl Change {
         for name in ["WATCH", "GET", "PTTL"] {
             look.cmd(name).arg(self.key());
         }
-        let mut values = connection.send_packed_commands(&look, 0, look.len()).await?;
-        for value in &mut values {
-            if let Value::ServerError(_) = value
-                && let Value::ServerError(error) = std::mem::take(value)
-            {
-                return Err(error.into());
-            }
-        }
-        match <[Value; 3]>::try_from(values) {
+        match <[Value; 3]>::try_from(ask_all(connection, &look).await?) {
             Ok([_, Value::BulkString(text), Value::Int(left)]) => Ok((Some(text), left)),
             Ok([_, Value::Nil, _]) => Ok((None, 0)),
             _ => Err(reply::misunderstood()),
@@ -83,25 +75,41 @@ impl Change {
         let left = self.word(6).and_then(|left| std::str::from_utf8(left).ok());
         let left: i64 = left.and_then(|left| left.parse().ok()).ok_or_else(reply::misunderstood)?;
         let keep = rule == b"keep" || (rule == b"later" && (theirs < 0 || theirs >= left));
+        // Not by the crate's own transactions, which make one error of all that is refused: what the server
+        // said to the command is to be told, and followed.
         let mut write = Pipeline::new();
-        write.atomic();
+        write.cmd("MULTI");
         match keep {
             true => write.cmd("SET").arg(self.key()).arg(text).arg("KEEPTTL"),
             false if left < 1 => write.cmd("DEL").arg(self.key()),
             false => write.cmd("SET").arg(self.key()).arg(text).arg("PX").arg(left),
         };
-        // Skipped are the answers to MULTI and to what it only takes note of.
-        let values = connection.send_packed_commands(&write, 2, 1).await?;
-        match values.into_iter().next() {
+        write.cmd("EXEC");
+        match ask_all(connection, &write).await?.pop() {
             Some(Value::Nil) => Ok(false),
             Some(Value::Array(done)) => match done.into_iter().next() {
                 Some(Value::ServerError(error)) => Err(error.into()),
                 _ => Ok(true),
             },
-            Some(Value::ServerError(error)) => Err(error.into()),
             _ => Err(reply::misunderstood()),
         }
     }
+}
+
+/// The answers to several commands, or the first that was refused.
+async fn ask_all(
+    connection: &mut MultiplexedConnection,
+    commands: &Pipeline,
+) -> Result<Vec<Value>, Failure> {
+    let mut values = connection.send_packed_commands(commands, 0, commands.len()).await?;
+    for value in &mut values {
+        if let Value::ServerError(_) = value
+            && let Value::ServerError(error) = std::mem::take(value)
+        {
+            return Err(error.into());
+        }
+    }
+    Ok(values)
 }
 
 async fn send(connection: &mut MultiplexedConnection, command: Cmd) -> Result<Value, Failure> {
