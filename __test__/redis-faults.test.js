@@ -184,6 +184,28 @@ networkFault(
 )
 
 networkFault(
+  'silence: no call waits for the connection that is made anew',
+  async ({ open, proxy, url }) => {
+    // Longer than the test may take: who waited for it would be late.
+    const store = await open(url, { connectTimeout: 600_000 })
+    await store.set('a', plain())
+    const silent = heard(store, 'down')
+    proxy.pause()
+    await assert.rejects(store.get('a'), storeError('ERR_STORE_TIMEOUT', 'get'))
+    const [error] = await silent
+    assert.equal(error.code, 'ERR_STORE_UNAVAILABLE')
+    await assert.rejects(store.get('a'), storeError('ERR_STORE_UNAVAILABLE', 'get'))
+    proxy.resume()
+    await until('the store to be up', () =>
+      store.ping().then(
+        () => true,
+        () => false,
+      ),
+    )
+  },
+)
+
+networkFault(
   'silence during a clear: it ends, as does what waits for it, and all is well after',
   async ({ open, proxy, url }) => {
     const store = await open(url)

@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -35,6 +35,9 @@ const STEADY: Duration = Duration::from_secs(1);
 /// Jitter doubles a delay at most, so that a server that is back is found within a second.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_millis(500);
+/// How long calls wait for a connection in place of one that was silent. The server is likely to be so
+/// still, and what was asked of it has waited for a whole deadline already.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// How things stand with the place.
 #[derive(Clone)]
@@ -61,6 +64,7 @@ pub struct Task {
     since: Instant,
     /// Asks for another connection in place of this one.
     replace: Notify,
+    was_silent: AtomicBool,
 }
 
 /// Ends the connection that it stands for when dropped.
@@ -91,16 +95,27 @@ pub async fn keep_connected(
         .with_jitter();
     let mut delay = delays.build();
     let mut is_down = false;
+    let mut was_silent = false;
+    let down = |is_down: &mut bool, failure: Failure| {
+        set(health, Health::Down(failure.clone()));
+        if !std::mem::replace(is_down, true) {
+            listener(Event::Down(Error::from(failure)));
+        }
+    };
     loop {
-        let attempt = connect(plan, place);
-        let connected = match timeout(plan.connect_timeout, attempt).await {
-            Ok(connected) => connected,
-            Err(_) => Err(Failure::new(
-                Kind::Unavailable,
-                "the server did not answer within \"connectTimeout\"; it is tried again",
-            )),
+        let mut attempt = pin!(timeout(plan.connect_timeout, connect(plan, place)));
+        let attempted = match was_silent {
+            true => match timeout(GRACE, attempt.as_mut()).await {
+                Ok(attempted) => attempted,
+                Err(_) => {
+                    down(&mut is_down, no_answer());
+                    attempt.await
+                }
+            },
+            false => attempt.await,
         };
-        match connected {
+        was_silent = false;
+        match attempted.unwrap_or_else(|_| Err(no_answer_in_time())) {
             Ok(connected) => {
                 let since = Instant::now();
                 let (connection, mut end) = open(plan, connected).await;
@@ -109,7 +124,7 @@ pub async fn keep_connected(
                 if std::mem::take(&mut is_down) {
                     listener(Event::Up);
                 }
-                connection.over(&mut end).await;
+                was_silent = connection.over(&mut end).await;
                 drop(end);
                 set(health, Health::Connecting);
                 if is_steady(since) {
@@ -117,12 +132,7 @@ pub async fn keep_connected(
                     continue;
                 }
             }
-            Err(failure) => {
-                set(health, Health::Down(failure.clone()));
-                if !std::mem::replace(&mut is_down, true) {
-                    listener(Event::Down(Error::from(failure)));
-                }
-            }
+            Err(failure) => down(&mut is_down, failure),
         }
         sleep(delay.next().unwrap_or(LONGEST_DELAY)).await;
     }
@@ -149,6 +159,7 @@ async fn open(plan: &Plan, connected: Connected) -> (Connection, End) {
         answered: AtomicU64::new(0),
         since: Instant::now(),
         replace: Notify::new(),
+        was_silent: AtomicBool::new(false),
     };
     (Connection::Task(task), End::Task(driver))
 }
@@ -165,13 +176,16 @@ fn set(health: &watch::Sender<Health>, to: Health) {
 }
 
 impl Connection {
-    /// Resolves when it has ended, or is to be replaced.
-    async fn over(&self, end: &mut End) {
+    /// Resolves when it has ended, or is to be replaced, to whether the server was silent.
+    async fn over(&self, end: &mut End) -> bool {
         match (self, end) {
-            (Connection::Task(task), End::Task(driver)) => tokio::select! {
-                _ = &mut driver.0 => {}
-                () = task.replace.notified() => {}
-            },
+            (Connection::Task(task), End::Task(driver)) => {
+                tokio::select! {
+                    _ = &mut driver.0 => {}
+                    () = task.replace.notified() => {}
+                }
+                task.was_silent.load(Relaxed)
+            }
             (_, End::Lane(lane)) => lane.ended().await,
             (Connection::Lane(lane), _) => lane.ended().await,
         }
@@ -198,6 +212,7 @@ impl Task {
             Err(_) => {
                 // Nothing at all came: silent, not slow.
                 if self.answered.load(Relaxed) == answered {
+                    self.was_silent.store(true, Relaxed);
                     self.replace.notify_one();
                 }
                 Err(silent())
@@ -209,6 +224,17 @@ impl Task {
 /// Whether a connection has lasted long enough to expect the same of the next.
 pub fn is_steady(since: Instant) -> bool {
     since.elapsed() >= STEADY
+}
+
+fn no_answer() -> Failure {
+    Failure::new(Kind::Unavailable, "the server does not answer any more; it is tried again")
+}
+
+fn no_answer_in_time() -> Failure {
+    Failure::new(
+        Kind::Unavailable,
+        "the server did not answer within \"connectTimeout\"; it is tried again",
+    )
 }
 
 pub fn silent() -> Failure {

@@ -41,6 +41,7 @@ struct State {
     /// When the server last said something.
     heard: Option<Instant>,
     is_over: bool,
+    was_silent: bool,
 }
 
 /// A batch whose answers are not all there.
@@ -77,20 +78,22 @@ impl Lane {
     /// Calls have been waiting for long. Where nothing at all came for as long since the oldest of them
     /// was sent, the server is silent and not slow, and the connection is given up.
     pub fn late(&self, patience: Duration) {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let sent = state.under_way.front().and_then(|batch| batch.sent);
         let is_silent = sent.is_some_and(|sent| {
             state.heard.map_or(sent, |heard| heard.max(sent)).elapsed() >= patience
         });
+        state.was_silent |= is_silent;
         drop(state);
         if is_silent {
             self.end();
         }
     }
 
-    /// Resolves once it has ended.
-    pub async fn ended(&self) {
+    /// Resolves once it has ended, to whether that was because the server was silent.
+    pub async fn ended(&self) -> bool {
         self.ended.notified().await;
+        self.state.lock().was_silent
     }
 
     /// Ends the connection. What is under way fails.
