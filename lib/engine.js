@@ -4,36 +4,25 @@
 
 const native = require('./native')
 const { RustStoreError, fromEngine, unreadable } = require('./errors')
-const { Base, baseOf, setBase } = require('./base')
-const { KEEP, frozen, isCookieChanged, wanted } = require('./expiry')
-const { saveCookie } = require('./cookie')
+const { baseOf } = require('./base')
+const { KEEP, isCookieChanged } = require('./expiry')
 const { optionsText } = require('./options')
 const { ALL } = require('./order')
-const { wholeOf } = require('./outlines')
 const { Pending } = require('./pending')
 const { revive } = require('./revive')
+const { ask, save, saveCookie, tell } = require('./save')
 const { Texts } = require('./texts')
 const { Waiting } = require('./waiting')
 const {
   numbers,
-  BASE,
-  DONE,
-  EXPIRES,
   EXTRA,
   FAILED,
-  GONE,
-  MAX_AGE,
-  MERGED,
-  MOVED,
   NOW,
   NUMBER,
   OUTLINE,
   PENDING,
-  RULE,
   SPOT,
   STATUS,
-  TEXT_MAX_AGE,
-  TEXT_OUTLINE,
   VERSION,
 } = require('./numbers')
 
@@ -109,21 +98,7 @@ class Engine {
 
   /** Saves a session: see "what a save does" in docs/consistency.md. */
   set(sid, session) {
-    const key = toKey(sid)
-    const text = this.texts.shorten(session)
-    const { outline, maxAge } = this.texts
-    if (this.isBehind(key, session)) return this.setBehind(key, session, text, outline, maxAge)
-    const base = baseOf(session, this.place, key)
-    this.ask(session, base, this.ttl)
-    // What cannot be merged, and was read as it is now but for its cookie.
-    if (
-      base !== undefined &&
-      !this.texts.isJson &&
-      this.texts.withCookie(wholeOf(base), session) === text
-    ) {
-      return saveCookie(this, key, session, base)
-    }
-    return this.write(key, session, text, base, session.cookie, outline, maxAge)
+    return save(this, toKey(sid), session)
   }
 
   /**
@@ -137,81 +112,6 @@ class Engine {
       this.waiting.order.isHeld(key) ||
       this.waiting.order.isSaving(key, session)
     )
-  }
-
-  /** Saves what the session is now, from the base that the save before it will leave. */
-  setBehind(key, session, text, outline, maxAge) {
-    const { cookie, ttl } = frozen(session, this.ttl)
-    return this.waiting.behind(key, () => {
-      const base = baseOf(session, this.place, key)
-      this.ask({ cookie }, base, ttl)
-      return this.write(key, session, text, base, cookie, outline, maxAge)
-    })
-  }
-
-  /** Hands the numbers of a save or a touch to the engine. Returns the rule of its expiry. */
-  ask(session, base, ttl) {
-    const now = Date.now()
-    let asked
-    try {
-      asked = wanted(session, ttl, base, now)
-    } catch (cause) {
-      if (cause instanceof RustStoreError) throw cause
-      throw unreadable("the session's cookie cannot be read", cause)
-    }
-    numbers[NOW] = now
-    numbers[EXPIRES] = asked.expires
-    numbers[RULE] = asked.rule
-    numbers[EXTRA] = asked.moved ? MOVED : 0
-    return asked.rule
-  }
-
-  /**
-   * Writes `text`, made of what was read as `from`, with the numbers of `ask`. Returns the status,
-   * and leaves `session` with the base of its next save, in which `cookie` is as it is now. `outline`,
-   * `maxAge`: where the text is in short.
-   */
-  write(key, session, text, from, cookie, outline = -1, maxAge = 0) {
-    numbers[TEXT_OUTLINE] = outline
-    numbers[TEXT_MAX_AGE] = maxAge
-    const news = native.set(this.handle, key, text, tell(from))
-    const status = numbers[STATUS]
-    if (status === PENDING) {
-      const made = this.based(key, text, outline, maxAge, 0, 0, cookie)
-      const go = (news) => {
-        const status = numbers[STATUS]
-        if (status === DONE) made.version = numbers[VERSION]
-        if (status === DONE || status === MERGED) setBase(session, made)
-        return this.wrote(key, status, news)
-      }
-      // A backend compares before it writes.
-      return this.waiting.wait(go, key, session, from !== undefined)
-    }
-    if (status === DONE || status === MERGED) {
-      // What was merged in is not in this object: its next save starts from its own text, of which no
-      // record has the version.
-      const version = status === DONE ? numbers[VERSION] : 0
-      const spot = numbers[SPOT]
-      setBase(session, this.based(key, text, outline, maxAge, version, spot, cookie))
-    }
-    return this.wrote(key, status, news)
-  }
-
-  /** A base of what is in the object that was saved. */
-  based(key, text, outline, maxAge, version, spot, cookie) {
-    const expires = cookie?.expires
-    return new Base(this.place, key, text, outline, maxAge, version, spot, cookie, expires)
-  }
-
-  /** Says what there is to say about a save. */
-  wrote(key, status, news) {
-    if (status === FAILED) throw fromEngine(news)
-    if (status === GONE) this.announce('gone', key)
-    if (news === undefined) return status
-    const [conflicts, ...evicted] = news
-    if (conflicts !== '') this.announce('conflict', key, JSON.parse(conflicts))
-    for (const sid of evicted) this.announce('evict', sid)
-    return status
   }
 
   /** Moves the expiry of a session; saves its cookie where the app changed more of that. */
@@ -228,7 +128,7 @@ class Engine {
 
   move(key, session) {
     const base = baseOf(session, this.place, key)
-    const rule = this.ask(session, base, this.ttl)
+    const rule = ask(session, base, this.ttl)
     if (base !== undefined && isCookieChanged(base, session)) {
       return saveCookie(this, key, session, base)
     }
@@ -360,19 +260,6 @@ class Engine {
     this.errors[told.code] = (this.errors[told.code] ?? 0) + 1
     return told
   }
-}
-
-/** Tells the engine what a session was read as, and returns the text of that. */
-function tell(base) {
-  if (base === undefined) {
-    numbers[BASE] = -1
-    return ''
-  }
-  numbers[BASE] = base.version
-  numbers[SPOT] = base.spot
-  numbers[OUTLINE] = base.outline
-  numbers[MAX_AGE] = base.maxAge
-  return base.text
 }
 
 function toKey(sid) {
