@@ -19,6 +19,8 @@ const LONG = [
   'redis-sentinel',
   'redis-faults',
   'redis-failover',
+  'redis-commands',
+  'redis-urls',
   'workers-thousand',
 ]
 

@@ -54,7 +54,7 @@ export async function valkeyTests() {
     return `skipped: ${why}`
   }
   const env = { RUST_STORE_TEST_REDIS: server }
-  const filters = ['conformance-redis-one', 'redis-swap', 'redis-errors']
+  const filters = ['conformance-redis-one', 'redis-swap', 'redis-errors', 'redis-commands']
   say(`Valkey: ${await jsTests({ filters, env, show: false })}`)
   return (
     (await run(server, ['--version'], { timeout: MINUTE })).output.match(/v=\S+/)?.[0] ?? 'passed'

@@ -115,7 +115,7 @@ pub async fn keep_connected(
             false => attempt.await,
         };
         was_silent = false;
-        match attempted.unwrap_or_else(|_| Err(no_answer_in_time())) {
+        match attempted.unwrap_or_else(|_| Err(no_answer_in_time(plan.tls.is_some()))) {
             Ok(connected) => {
                 let since = Instant::now();
                 let (connection, mut end) = open(plan, connected).await;
@@ -230,10 +230,15 @@ fn no_answer() -> Failure {
     Failure::new(Kind::Unavailable, "the server does not answer any more; it is tried again")
 }
 
-fn no_answer_in_time() -> Failure {
+fn no_answer_in_time(tls: bool) -> Failure {
     Failure::new(
         Kind::Unavailable,
-        "the server did not answer within \"connectTimeout\"; it is tried again",
+        match tls {
+            true => {
+                "the server did not answer within \"connectTimeout\"; does it speak TLS on this port?"
+            }
+            false => "the server did not answer within \"connectTimeout\"; it is tried again",
+        },
     )
 }
 

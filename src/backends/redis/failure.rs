@@ -118,7 +118,7 @@ fn is_tls(error: &RedisError) -> bool {
     io.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
-const REFUSED_TLS: &str = "TLS: the server's certificate or offer was not accepted, or it refused ours; check \"tlsCa\", \"tlsCert\" and \"tlsKey\"";
+const REFUSED_TLS: &str = "TLS: the server's certificate or offer was not accepted, or it refused ours; check the host's name, \"tlsCa\", \"tlsCert\" and \"tlsKey\"";
 const GONE: &str = "the connection could not be made, or ended before the answer; it is made anew";
 const WRONG_PASSWORD: &str = "the server refuses this user or password; check \"username\" and \"password\" (or those in the URL)";
 
