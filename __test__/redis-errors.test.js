@@ -33,6 +33,14 @@ const cases = [
     says: /maxmemory/,
   },
   {
+    name: 'MISCONF: the server cannot write its file, and takes no more',
+    args: ['--save', '3600 1', '--enable-protected-configs', 'yes'],
+    prepare: failToWrite,
+    call: set,
+    wanted: UNAVAILABLE,
+    says: /disk/,
+  },
+  {
     name: 'READONLY: the server has become a replica',
     prepare: (server) => server.ask('REPLICAOF', '127.0.0.1', 1),
     call: set,
@@ -94,6 +102,15 @@ const cases = [
     name: 'NOPERM, where a save goes without scripts',
     setUp: (server) => allow(server, '-@scripting'),
     prepare: (server) => server.ask('ACL', 'SETUSER', 'app', '-set'),
+    url: asApp,
+    call: change,
+    wanted: AUTH,
+    says: /ACL/,
+  },
+  {
+    name: 'NOPERM: transactions are forbidden as scripts are, and nothing is written without',
+    setUp: (server) => allow(server, '-@scripting', '-multi'),
+    prepare: () => {},
     url: asApp,
     call: change,
     wanted: AUTH,
@@ -166,6 +183,15 @@ const cases = [
     says: /redis\+cluster:/,
   },
 ]
+
+/** Has a server fail to write its file. */
+async function failToWrite(server) {
+  await server.ask('CONFIG', 'SET', 'dir', '/proc')
+  await server.ask('BGSAVE')
+  await until('the file to fail', async () =>
+    (await server.ask('INFO', 'persistence')).includes('rdb_last_bgsave_status:err'),
+  )
+}
 
 /** Makes a server say that another has the slots. */
 async function elsewhere(server) {

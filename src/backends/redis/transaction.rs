@@ -1,5 +1,5 @@
-//! What the scripts do, without scripts, for servers whose ACL forbids them: `WATCH`, look, then
-//! `MULTI`/`EXEC`, which does nothing where the key was changed meanwhile. It takes two round trips and
+//! What the scripts do, without scripts, for servers whose ACL forbids them: `WATCH`, look and `MULTI`, then
+//! write and `EXEC`, which does nothing where the key was changed meanwhile. It takes two round trips and
 //! a connection that nobody else uses. Answers what the script would.
 
 use redis::{Cmd, Pipeline, Value, aio::MultiplexedConnection};
@@ -27,7 +27,8 @@ impl Change {
         self.word(3).unwrap_or_default()
     }
 
-    /// Watches and writes until nobody comes between the two.
+    /// Watches and writes until nobody comes between the two. A connection on which this fails is not to be
+    /// used again: it may be in a transaction.
     pub async fn make(&self, connection: &mut MultiplexedConnection) -> Result<Value, Failure> {
         loop {
             let (text, left) = self.look(connection).await?;
@@ -39,7 +40,7 @@ impl Change {
                     }
                 }
                 other => {
-                    send(connection, redis::cmd("UNWATCH")).await?;
+                    send(connection, redis::cmd("DISCARD")).await?;
                     return Ok(match other {
                         Some(text) => Value::Array(vec![Value::BulkString(text), Value::Int(left)]),
                         None => Value::Nil,
@@ -49,7 +50,8 @@ impl Change {
         }
     }
 
-    /// The text, and how many ms it has left.
+    /// The text, and how many ms it has left. Leaves the connection in a transaction: were that begun with
+    /// the write, a server that forbids it would have written all the same.
     async fn look(
         &self,
         connection: &mut MultiplexedConnection,
@@ -58,9 +60,10 @@ impl Change {
         for name in ["WATCH", "GET", "PTTL"] {
             look.cmd(name).arg(self.key());
         }
-        match <[Value; 3]>::try_from(ask_all(connection, &look).await?) {
-            Ok([_, Value::BulkString(text), Value::Int(left)]) => Ok((Some(text), left)),
-            Ok([_, Value::Nil, _]) => Ok((None, 0)),
+        look.cmd("MULTI");
+        match <[Value; 4]>::try_from(ask_all(connection, &look).await?) {
+            Ok([_, Value::BulkString(text), Value::Int(left), _]) => Ok((Some(text), left)),
+            Ok([_, Value::Nil, ..]) => Ok((None, 0)),
             _ => Err(reply::misunderstood()),
         }
     }
@@ -78,7 +81,6 @@ impl Change {
         // Not by the crate's own transactions, which make one error of all that is refused: what the server
         // said to the command is to be told, and followed.
         let mut write = Pipeline::new();
-        write.cmd("MULTI");
         match keep {
             true => write.cmd("SET").arg(self.key()).arg(text).arg("KEEPTTL"),
             false if left < 1 => write.cmd("DEL").arg(self.key()),
