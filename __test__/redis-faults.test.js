@@ -257,6 +257,8 @@ networkFault(
   'more than the connection has room for: it is written in its order when there is',
   async ({ open, proxy, url }) => {
     const store = await open(url, { commandTimeout: 20_000 })
+    // It is about a connection that is there: one that is only being made has a shorter deadline.
+    await store.ping()
     const large = 'x'.repeat(900_000)
     const sids = Array.from({ length: 24 }, (_, index) => `s${index}`)
     for (let round = 1; round <= 3; round++) {
