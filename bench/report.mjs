@@ -1,7 +1,7 @@
 // Turns results into a terminal table and into the table of the README. Knows no store by heart:
 // what has no value is a dash.
 // A group names its columns: `[[contender, label], ...]`, ours first.
-const FLOORS = { noop: 'no-op store', bare: 'bare JSON', idle: 'idle loop' }
+const FLOORS = { noop: 'no-op store', bare: 'bare JSON', idle: 'idle loop', json: 'JSON alone' }
 
 const grouped = (value, digits = 0) =>
   value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
@@ -52,7 +52,7 @@ function partsOf(result, columns) {
     values: columns.map(([name]) => amount(result.values[name], result.unit)),
     floor: floor ? `${FLOORS[floor]} ${amount(result.values[floor], result.unit)}` : '-',
     ratios: columns.slice(1).map(([name]) => result.ratios[name]),
-    target: text && floored ? `${text}: ${got}` : text,
+    target: text && floored ? `${text}: ${got}` : text || (result.note ?? ''),
     met,
   }
 }

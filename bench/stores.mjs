@@ -46,6 +46,26 @@ class NoopStore extends session.Store {
 }
 
 /**
+ * The same, and of what a store of texts has to do, nothing but the JSON: all sessions are one text, which
+ * stays as it is.
+ */
+class JsonStore extends NoopStore {
+  constructor() {
+    super()
+    this.text = JSON.stringify(this.sample)
+  }
+
+  get(_sid, callback) {
+    callback(null, JSON.parse(this.text))
+  }
+
+  set(_sid, session, callback) {
+    this.made = JSON.stringify(session)
+    callback()
+  }
+}
+
+/**
  * `open({ prune })` makes an empty store; with `prune`, one that removes expired sessions by
  * itself, where the store can (`prunes`). `walk(store, visit)` visits all sessions, resolves when
  * done, and does it in the way of that store that is kindest to the event loop.
@@ -83,6 +103,7 @@ export const contenders = {
     open: () => new NoopStore(),
     walk: async () => {},
   },
+  json: { label: 'JSON alone', open: () => new JsonStore() },
 }
 
 // On the server that the group `redis` has started, each under a prefix of its own.

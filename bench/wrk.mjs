@@ -55,7 +55,7 @@ async function runPair(names, results, size, script, say) {
     for (const { kind, cpu, mainThread } of results) {
       say(kind.title)
       const url = (server) => `http://127.0.0.1:${server.port}${kind.path}`
-      for (const server of servers) await wrk(url(server), size.warmUp, script)
+      for (const server of size.warmUp ? servers : []) await wrk(url(server), size.warmUp, script)
       for (const [index, server] of servers.entries()) {
         const before = await server.ask('usage')
         await wrk(url(server), size.seconds, script)

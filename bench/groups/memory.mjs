@@ -1,6 +1,7 @@
 // The memory backend beside the stores that also keep sessions in the process.
 // Says what is measured and what is expected of it; measures nothing itself.
 import { interleave, median, once, pairedRatio, start } from '../processes.mjs'
+import { times } from '../report.mjs'
 import { compareUnderExpress } from '../wrk.mjs'
 
 export const title = 'Memory backend, beside the stores that keep sessions in the process'
@@ -47,7 +48,7 @@ export const sizes = {
     populations: [{ count: 2_000, rounds: 3, operations: 2_000 }],
     million: 20_000,
     delay: { runs: 1, spreadMs: 200, graceMs: 1500 },
-    express: { sessions: 1_000, pairs: 1, warmUp: 1, seconds: 1 },
+    express: { sessions: 1_000, pairs: 1, warmUp: 0, seconds: 1 },
   },
 }
 
@@ -203,14 +204,31 @@ const EXPRESS = [
 
 async function underExpress(size, wanted, say) {
   const kinds = EXPRESS.filter(({ id }) => wanted(id))
-  const measured = await compareUnderExpress(['rust', 'noop', 'memory'], kinds, size.express, say)
-  return measured.map(({ kind: { id, title: row, most }, cpu }) => ({
-    id,
-    title: row,
-    sessions: size.express.sessions,
-    unit: 'us',
-    values: Object.fromEntries(Object.entries(cpu).map(([name, list]) => [name, median(list)])),
-    ratios: { memory: pairedRatio(cpu.memory, cpu.rust) },
-    target: most && { against: 'noop', most, value: pairedRatio(cpu.rust, cpu.noop) },
-  }))
+  const names = ['rust', 'noop', 'memory', 'json']
+  const measured = await compareUnderExpress(names, kinds, size.express, say)
+  return measured.flatMap(({ kind: { id, title: row, most }, cpu }) => {
+    const { sessions } = size.express
+    const { json, ...values } = Object.fromEntries(names.map((name) => [name, median(cpu[name])]))
+    const toNoop = (name) => pairedRatio(cpu[name], cpu[FLOOR])
+    return [
+      {
+        id,
+        title: row,
+        sessions,
+        unit: 'us',
+        values,
+        ratios: { memory: pairedRatio(cpu.memory, cpu.rust) },
+        target: { against: FLOOR, most, value: toNoop('rust') },
+      },
+      {
+        id: `${id}Json`,
+        title: `${row}, JSON alone`,
+        sessions,
+        unit: 'us',
+        values: { json },
+        ratios: {},
+        note: `JSON alone: ${times(toNoop('json'))} no-op store`,
+      },
+    ]
+  })
 }

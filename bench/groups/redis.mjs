@@ -59,7 +59,7 @@ export const sizes = {
     rounds: 1,
     operations: { 1: 200, 16: 500, 64: 1_000, 256: 1_000 },
     sizes: { population: 300, rounds: 1, operations: 50, bytes: 5e6 },
-    express: { sessions: 1_000, pairs: 1, warmUp: 1, seconds: 1 },
+    express: { sessions: 1_000, pairs: 1, warmUp: 0, seconds: 1 },
   },
 }
 
