@@ -96,7 +96,7 @@ fn saves_that_compare_need_no_scripts() {
         // What docs/redis.md says that a user needs without scripts.
         node.ask(
             "ACL SETUSER app on >secret ~sess:* +get +set +del +unlink +pexpire +pttl +scan +ping \
-             +watch +unwatch +multi +exec +cluster|slots +asking",
+             +watch +multi +exec +cluster|slots +asking",
         );
     }
     // With one seed, nothing is known yet of the others when the first save comes.

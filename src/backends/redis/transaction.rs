@@ -40,7 +40,8 @@ impl Change {
                     }
                 }
                 other => {
-                    send(connection, redis::cmd("DISCARD")).await?;
+                    // Ends what `look` began, with nothing in it.
+                    send(connection, redis::cmd("EXEC")).await?;
                     return Ok(match other {
                         Some(text) => Value::Array(vec![Value::BulkString(text), Value::Int(left)]),
                         None => Value::Nil,
