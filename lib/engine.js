@@ -21,6 +21,7 @@ const {
   NUMBER,
   OUTLINE,
   PENDING,
+  SHAPE,
   SPOT,
   STATUS,
   VERSION,
@@ -81,8 +82,16 @@ class Engine {
     let session
     if (numbers[STATUS] === FAILED) this.corruptOr(key, fromEngine(text))
     else {
-      const version = numbers[VERSION]
-      session = revive(this, key, text, version, numbers[NUMBER], numbers[SPOT], numbers[OUTLINE])
+      session = revive(
+        this,
+        key,
+        text,
+        numbers[VERSION],
+        numbers[NUMBER],
+        numbers[SPOT],
+        numbers[OUTLINE],
+        numbers[SHAPE],
+      )
     }
     if (session === undefined) this.misses++
     else this.hits++
@@ -156,7 +165,7 @@ class Engine {
       const next = numbers[NUMBER]
       const sessions = []
       for (let i = 0; i < flat.length; i += 4) {
-        const session = revive(this, flat[i], flat[i + 1], flat[i + 2], flat[i + 3], 0, -1)
+        const session = revive(this, flat[i], flat[i + 1], flat[i + 2], flat[i + 3], 0, -1, -1)
         if (session !== undefined) sessions.push([flat[i], session])
       }
       return { sessions, next }

@@ -3,7 +3,7 @@
 'use strict'
 
 module.exports = {
-  numbers: new Float64Array(15 + 64 * 4),
+  numbers: new Float64Array(17 + 64 * 4 + 64 * 2),
   // What the engine leaves.
   STATUS: 0,
   VERSION: 1,
@@ -25,9 +25,14 @@ module.exports = {
   // The same of the text that is to be saved.
   TEXT_OUTLINE: 13,
   TEXT_MAX_AGE: 14,
+  // Of a text that was read, as it was handed out: the number of its shape (see shapes.js), or -1, how often
+  // values were told, and where they begin.
+  SHAPE: 15,
+  TOLD: 16,
+  VALUES: 17 + 64 * 4,
   // How many answers are in the list, where it begins, and how many numbers each of them has.
   ANSWERS: 9,
-  LIST: 15,
+  LIST: 17,
   LISTED: 4,
   // What STATUS says.
   FAILED: -1,

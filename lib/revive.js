@@ -8,27 +8,27 @@ const { showExpiry } = require('./expiry')
 const { toIso } = require('./iso')
 const { numbers, MAX_AGE } = require('./numbers')
 const { complete, learn, mayBeShort } = require('./outlines')
+const { make } = require('./shapes')
 
 /**
  * A session with its base, of what the engine has told of a record: `expires` as it tells it (NaN where
- * only the text does, negative where the text does not), and the number of the text's outline or -1.
+ * only the text does, negative where the text does not), and the numbers of the text's outline and shape or -1.
  * Undefined and an event where the text is that of no session.
  */
-function revive(engine, sid, text, version, expires, spot, outline) {
+function revive(engine, sid, text, version, expires, spot, outline, shape) {
   const maxAge = numbers[MAX_AGE]
-  if (outline >= 0 && !mayBeShort()) {
-    return revive(engine, sid, native.lengthen(text, outline, maxAge), version, expires, spot, -1)
+  const isOfForm = outline >= 0 || shape >= 0
+  if (isOfForm && !mayBeShort()) {
+    return reviveWhole(engine, sid, text, version, expires, spot, outline, maxAge)
   }
   let session
   try {
-    session = engine.texts.parse(text)
+    session = shape >= 0 ? make(shape, text) : engine.texts.parse(text)
     if (outline >= 0) complete(session, outline, maxAge)
     else if (engine.texts.isJson) learn(text)
   } catch (cause) {
     // What is told of it is to be about the text that is there.
-    if (outline >= 0) {
-      return revive(engine, sid, native.lengthen(text, outline, maxAge), version, expires, spot, -1)
-    }
+    if (isOfForm) return reviveWhole(engine, sid, text, version, expires, spot, outline, maxAge)
     engine.corrupt++
     engine.announce('corrupt', sid, cause)
     return undefined
@@ -63,6 +63,12 @@ function revive(engine, sid, text, version, expires, spot, outline) {
   // A serializer may hand out what it has handed out before, or what is frozen.
   else setBase(session, base)
   return session
+}
+
+/** The same by JSON.parse, of the whole text. */
+function reviveWhole(engine, sid, text, version, expires, spot, outline, maxAge) {
+  const whole = outline < 0 ? text : native.lengthen(text, outline, maxAge)
+  return revive(engine, sid, whole, version, expires, spot, -1, -1)
 }
 
 module.exports = { revive }

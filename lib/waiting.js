@@ -17,7 +17,9 @@ const {
   MAX_AGE,
   NUMBER,
   OUTLINE,
+  SHAPE,
   STATUS,
+  TOLD,
   VERSION,
   numbers,
 } = require('./numbers')
@@ -167,10 +169,13 @@ class Waiting {
         }
         const outline = numbers[OUTLINE]
         const maxAge = numbers[MAX_AGE]
+        const shape = numbers[SHAPE]
+        const told = numbers[TOLD]
         for (let i = 1; i < count; i++) this.#take(i - 1, undefined)
         // Of the only one that has a value; those before it may have begun other things.
         numbers[OUTLINE] = outline
         numbers[MAX_AGE] = maxAge
+        numbers[SHAPE] = told === numbers[TOLD] ? shape : -1
         this.#take(count - 1, value)
         left -= count
         if (left <= 0) {

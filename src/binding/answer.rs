@@ -7,7 +7,7 @@ use std::ptr;
 use napi::{Env, Result, bindgen_prelude::ToNapiValue, check_status, sys};
 use serde_json::json;
 
-use super::{handle::Handle, text};
+use super::{handle::Handle, shape::MOST_VALUES, text};
 use crate::{
     backend::{Count, Page},
     error::Error,
@@ -47,14 +47,20 @@ pub const MAX_AGE: usize = 12;
 /// In: as [`OUTLINE`] and [`MAX_AGE`], of the text that is to be saved.
 pub const TEXT_OUTLINE: usize = 13;
 pub const TEXT_MAX_AGE: usize = 14;
+/// Of a text that was read, as it was handed out: the number of its shape, or -1; see [`mod@super::shape`].
+const SHAPE: usize = 15;
+/// How often the values of a shape were told.
+const TOLD: usize = 16;
 /// Of each answer: which operation it is of, and what it has left as [`STATUS`], [`VERSION`] and
 /// [`NUMBER`].
-const LIST: usize = 15;
+const LIST: usize = 17;
 const LISTED: usize = 4;
 /// Answers that the list has room for.
 pub const MOST_ANSWERS: usize = 64;
+/// The values of a text that has a shape, two numbers each.
+const VALUES: usize = LIST + MOST_ANSWERS * LISTED;
 /// Elements of the whole array.
-pub const NUMBERS: usize = LIST + MOST_ANSWERS * LISTED;
+pub const NUMBERS: usize = VALUES + MOST_VALUES * 2;
 /// The text does not tell the expiry.
 pub const MOVED: u32 = 1;
 /// Only the cookie differs from the base.
@@ -148,8 +154,23 @@ pub fn tell_session(env: Env, handle: Handle<'_>, view: View<'_>) -> Result<Raw>
     handle.in_short(view.payload, |text, outline| {
         handle.set(OUTLINE, outline.map_or(-1.0, |(outline, _)| outline as f64));
         handle.set(MAX_AGE, outline.map_or(0.0, |(_, number)| number as f64));
+        tell_shape(handle, text);
         text::to_js(env.raw(), text).map(Raw)
     })
+}
+
+/// Tells the shape of a text, and its values, where it has one.
+fn tell_shape(handle: Handle<'_>, text: &[u8]) {
+    let found = handle.shapes().and_then(|shapes| {
+        shapes.find(text, |index, (first, second)| {
+            handle.set(VALUES + 2 * index, first);
+            handle.set(VALUES + 2 * index + 1, second);
+        })
+    });
+    handle.set(SHAPE, found.map_or(-1.0, |shape| shape as f64));
+    if found.is_some() {
+        handle.set(TOLD, handle.number(TOLD) + 1.0);
+    }
 }
 
 /// Puts the answer that was just told into the list.

@@ -13,7 +13,7 @@ use napi::{
     check_status, sys,
 };
 
-use super::{answer::NUMBERS, outline::Outlines, waiting::Waiting};
+use super::{answer::NUMBERS, outline::Outlines, shape::Shapes, waiting::Waiting};
 use crate::{backend::Inside, store::Store};
 
 /// Distinguishes our externals from those of other addons.
@@ -24,8 +24,8 @@ struct Held {
     /// None once the store was closed.
     store: RefCell<Option<Arc<Store>>>,
     inside: Inside,
-    /// None where texts are handed out whole.
-    outlines: Option<Rc<Outlines>>,
+    /// None where texts are handed out whole, and without their shapes.
+    forms: Option<(Rc<Outlines>, Rc<Shapes>)>,
     short: RefCell<Vec<u8>>,
     /// None where every call is answered inside it.
     waiting: Option<Waiting>,
@@ -38,12 +38,13 @@ struct Held {
 pub struct Handle<'a>(&'a Held);
 
 impl<'a> Handle<'a> {
-    /// Wraps a store for JavaScript. `array` is a `Float64Array` of at least [`NUMBERS`].
+    /// Wraps a store for JavaScript. `array` is a `Float64Array` of at least [`NUMBERS`]; `is_json`: so are
+    /// the texts.
     pub fn create(
         env: sys::napi_env,
         store: Arc<Store>,
         array: sys::napi_value,
-        outlines: Option<Rc<Outlines>>,
+        is_json: bool,
         waiting: Option<Waiting>,
     ) -> Result<sys::napi_value> {
         let mut kind = -1;
@@ -72,7 +73,7 @@ impl<'a> Handle<'a> {
         let held = Box::into_raw(Box::new(Held {
             magic: MAGIC,
             inside: store.inside(),
-            outlines,
+            forms: is_json.then(|| (Outlines::here(), Shapes::here())),
             short: RefCell::default(),
             store: RefCell::new(Some(store)),
             waiting,
@@ -110,11 +111,16 @@ impl<'a> Handle<'a> {
         then: impl FnOnce(&[u8], Option<(usize, u64)>) -> R,
     ) -> R {
         let short = &mut *self.0.short.borrow_mut();
-        let outlines = self.0.outlines.as_ref();
-        match outlines.and_then(|outlines| outlines.shorten(text, short)) {
+        let forms = self.0.forms.as_ref();
+        match forms.and_then(|(outlines, _)| outlines.shorten(text, short)) {
             Some(outline) => then(short, Some(outline)),
             None => then(text, None),
         }
+    }
+
+    /// The shapes of texts; None where they are not JSON.
+    pub fn shapes(self) -> Option<&'a Shapes> {
+        self.0.forms.as_ref().map(|(_, shapes)| &**shapes)
     }
 
     /// The operations that wait; None where no operation ever does.

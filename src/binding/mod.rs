@@ -17,6 +17,7 @@ mod lines;
 mod operate;
 mod outline;
 mod saving;
+mod shape;
 mod text;
 mod waiting;
 
@@ -101,8 +102,7 @@ pub fn open(
             Some(waiting)
         }
     };
-    let outlines = is_json.then(Outlines::here);
-    let handle = Handle::create(env.raw(), store, numbers.raw(), outlines, waiting)?;
+    let handle = Handle::create(env.raw(), store, numbers.raw(), is_json, waiting)?;
     let facts = text::to_js(env.raw(), facts.to_string().as_bytes())?;
     array(env, &[handle, facts])
 }

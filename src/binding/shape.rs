@@ -1,0 +1,389 @@
+//! The shape of a text: what is left of it when the values of its strings and numbers are taken out. The
+//! sessions of an app have few, and JavaScript that was made for a shape puts such a session together, from
+//! the places of its values, in a fraction of what it takes to parse the text. Knows no session, and
+//! nothing of what is made; that does lib/shapes.js.
+//!
+//! A text whose shape was seen in JSON that `JSON.parse` has read is JSON too: only values differ, and each
+//! is looked at here as the grammar has it (RFC 8259).
+
+use std::{cell::RefCell, rc::Rc};
+
+/// Values that one text may have.
+pub const MOST_VALUES: usize = 64;
+/// Longer texts are not looked at, in bytes.
+const MOST_BYTES: usize = 4 << 10;
+/// Shapes that are kept.
+const MOST: usize = 64;
+/// Shapes that were seen once, and are kept to be known again.
+const SEEN: usize = 16;
+/// Texts without a shape, more than those with one, after which none is looked at for a while.
+const PATIENCE: usize = 64;
+/// How many are then passed over, before half as many are tried.
+const PAUSE: usize = 1000;
+
+// What stands for a value in a shape: no byte of a text in UTF-8.
+const STRING: u8 = 0xf8;
+const ESCAPED: u8 = 0xf9;
+const NUMBER: u8 = 0xfa;
+const TRUTH: u8 = 0xfb;
+
+/// Of a string the units of UTF-16 in which it begins and ends, without its quotes; else the number, or 1
+/// for true, and nothing.
+pub type Value = (f64, f64);
+
+/// All shapes of a thread.
+#[derive(Default)]
+pub struct Shapes(RefCell<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    /// What a text has instead of its values, by number.
+    known: Vec<Vec<u8>>,
+    seen: Vec<Vec<u8>>,
+    oldest: usize,
+    misses: usize,
+    pause: usize,
+    text: Scanned,
+}
+
+#[derive(Default)]
+struct Scanned {
+    shape: Vec<u8>,
+    values: Vec<Value>,
+}
+
+thread_local! {
+    static SHAPES: Rc<Shapes> = Rc::default();
+}
+
+impl Shapes {
+    /// Those of this thread.
+    pub fn here() -> Rc<Shapes> {
+        SHAPES.with(Rc::clone)
+    }
+
+    /// Finds the shape of a text that was seen before. Returns its number, and hands on the values.
+    pub fn find(&self, text: &[u8], mut tell: impl FnMut(usize, Value)) -> Option<usize> {
+        // Not a value by itself: no session is one.
+        if text.len() > MOST_BYTES || !matches!(text.first(), Some(b'{' | b'[')) {
+            return None;
+        }
+        let kept = &mut *self.0.borrow_mut();
+        if kept.pause > 0 {
+            kept.pause -= 1;
+            return None;
+        }
+        let number = if kept.text.scan(text) { kept.number() } else { None };
+        if number.is_none() {
+            kept.misses += 1;
+            if kept.misses > PATIENCE {
+                kept.misses = PATIENCE / 2;
+                kept.pause = PAUSE;
+            }
+            return None;
+        }
+        kept.misses = kept.misses.saturating_sub(1);
+        for (index, value) in kept.text.values.iter().enumerate() {
+            tell(index, *value);
+        }
+        number
+    }
+}
+
+impl Kept {
+    /// The number of the shape that was just scanned; it gets one when it is seen again.
+    fn number(&mut self) -> Option<usize> {
+        let shape = &self.text.shape;
+        if let Some(known) = self.known.iter().position(|known| known == shape) {
+            return Some(known);
+        }
+        if let Some(seen) = self.seen.iter().position(|seen| seen == shape) {
+            if self.known.len() == MOST {
+                return None;
+            }
+            self.known.push(self.seen.swap_remove(seen));
+            return Some(self.known.len() - 1);
+        }
+        if self.seen.len() < SEEN {
+            self.seen.push(shape.clone());
+        } else {
+            self.seen[self.oldest % SEEN].clone_from(shape);
+            self.oldest += 1;
+        }
+        None
+    }
+}
+
+impl Scanned {
+    /// Takes a text apart. Returns whether that could be done.
+    fn scan(&mut self, text: &[u8]) -> bool {
+        self.shape.clear();
+        self.values.clear();
+        // Bytes more than units of UTF-16.
+        let mut beyond = 0;
+        let mut is_ascii = true;
+        let mut at = 0;
+        while let Some(&byte) = text.get(at) {
+            match byte {
+                b'"' => {
+                    let begin = at + 1;
+                    let Some(string) = string(&text[begin..]) else { return false };
+                    let end = begin + string.bytes;
+                    let from = begin as isize - beyond;
+                    beyond += string.beyond;
+                    is_ascii &= string.is_ascii;
+                    if text.get(end + 1) == Some(&b':') {
+                        self.shape.extend_from_slice(&text[at..end + 2]);
+                        at = end + 2;
+                        continue;
+                    }
+                    self.shape.push(if string.is_escaped { ESCAPED } else { STRING });
+                    self.values.push((from as f64, (end as isize - beyond) as f64));
+                    at = end + 1;
+                }
+                b'-' | b'0'..=b'9' => {
+                    let Some((number, bytes)) = number(&text[at..]) else { return false };
+                    self.shape.push(NUMBER);
+                    self.values.push((number, 0.0));
+                    at += bytes;
+                }
+                b't' | b'f' => {
+                    let word: &[u8] = if byte == b't' { b"true" } else { b"false" };
+                    if !text[at..].starts_with(word) {
+                        return false;
+                    }
+                    self.shape.push(TRUTH);
+                    self.values.push((f64::from(byte == b't'), 0.0));
+                    at += word.len();
+                }
+                _ => {
+                    if !byte.is_ascii() {
+                        return false;
+                    }
+                    self.shape.push(byte);
+                    at += 1;
+                }
+            }
+        }
+        self.values.len() <= MOST_VALUES && (is_ascii || std::str::from_utf8(text).is_ok())
+    }
+}
+
+/// What is inside the quotes of a string.
+struct Inside {
+    bytes: usize,
+    /// How many more these are than units of UTF-16.
+    beyond: isize,
+    is_ascii: bool,
+    is_escaped: bool,
+}
+
+fn string(text: &[u8]) -> Option<Inside> {
+    let mut inside = Inside { bytes: 0, beyond: 0, is_ascii: true, is_escaped: false };
+    loop {
+        match text.get(inside.bytes)? {
+            b'"' => return Some(inside),
+            0..0x20 => return None,
+            b'\\' => {
+                inside.is_escaped = true;
+                // Whether it may be escaped shows where the string is read.
+                inside.bytes += 1;
+            }
+            byte @ 0x80.. => {
+                inside.is_ascii = false;
+                match byte {
+                    // Goes on with a character.
+                    ..0xc0 => inside.beyond += 1,
+                    // Begins one of two units, with three bytes to come.
+                    0xf0.. => inside.beyond -= 1,
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        inside.bytes += 1;
+    }
+}
+
+/// A number as JSON has it, and its length.
+fn number(text: &[u8]) -> Option<(f64, usize)> {
+    let digits = |from: usize| text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let whole = usize::from(text[0] == b'-');
+    let mut end = whole + digits(whole);
+    if end == whole || (text[whole] == b'0' && end > whole + 1) {
+        return None;
+    }
+    let mut is_whole = true;
+    if text.get(end) == Some(&b'.') {
+        let fraction = digits(end + 1);
+        if fraction == 0 {
+            return None;
+        }
+        end += 1 + fraction;
+        is_whole = false;
+    }
+    if matches!(text.get(end), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(text.get(end + 1), Some(b'+' | b'-')));
+        let exponent = digits(end + 1 + sign);
+        if exponent == 0 {
+            return None;
+        }
+        end += 1 + sign + exponent;
+        is_whole = false;
+    }
+    // Digits that a double holds exactly.
+    if is_whole && whole == 0 && end <= 15 {
+        let number = text[..end].iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        return Some((number as f64, end));
+    }
+    // Rounded as JSON.parse does: to the nearest double.
+    std::str::from_utf8(&text[..end]).ok()?.parse().ok().map(|number| (number, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{json::Document, properties::generate};
+
+    /// The number of a text's shape and its values, as they are where it is known.
+    fn find(shapes: &Shapes, text: &str) -> Option<(usize, Vec<Value>)> {
+        let mut values = Vec::new();
+        let shape = shapes.find(text.as_bytes(), |index, value| {
+            assert_eq!(index, values.len());
+            values.push(value);
+        });
+        shape.map(|shape| (shape, values))
+    }
+
+    fn values(text: &str) -> Option<Vec<Value>> {
+        let shapes = Shapes::default();
+        assert_eq!(find(&shapes, text), None);
+        let found = find(&shapes, text)?;
+        assert_eq!(Some(&found), find(&shapes, text).as_ref());
+        Some(found.1)
+    }
+
+    #[test]
+    fn values_are_told_in_their_order() {
+        let text = r#"{"a":"é😀","b":[1,-2.5e3,true,false,null,"x\"y"],"c":{"":""}}"#;
+        let string = |inside: &str| {
+            let place = text.find(&format!("\"{inside}\"")).unwrap() + 1;
+            let units = |end: usize| text[..end].encode_utf16().count() as f64;
+            (units(place), units(place + inside.len()))
+        };
+        let empty = string("c").1 + 7.0;
+        let expected = [
+            string("é😀"),
+            (1.0, 0.0),
+            (-2500.0, 0.0),
+            (1.0, 0.0),
+            (0.0, 0.0),
+            string(r#"x\"y"#),
+            (empty, empty),
+        ];
+        assert_eq!(values(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn texts_that_differ_in_values_alone_have_one_shape() {
+        let shapes = Shapes::default();
+        find(&shapes, r#"{"a":"x","b":1,"c":true}"#);
+        let (shape, _) = find(&shapes, r#"{"a":"","b":-0.5e-7,"c":false}"#).unwrap();
+        assert_eq!(find(&shapes, r#"{"a":"zz","b":0,"c":true}"#).unwrap().0, shape);
+        for other in [
+            r#"{"b":"x","b":1,"c":true}"#,
+            r#"{"a":1,"b":1,"c":true}"#,
+            r#"{"a":"\n","b":1,"c":true}"#,
+            r#"{"a":"x","b":1,"c":null}"#,
+            r#"{"a":"x","b":1,"c":true,"d":1}"#,
+            r#"{"a":"x","b":1, "c":true}"#,
+            r#"{"a":["x"],"b":1,"c":true}"#,
+        ] {
+            assert_eq!(find(&shapes, other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_no_session_is_or_is_no_json_has_none() {
+        let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(MOST_BYTES));
+        let many = format!("[{}1]", "1,".repeat(MOST_VALUES));
+        for text in [
+            "",
+            "1",
+            "\"a\"",
+            "true",
+            "[1.]",
+            "[-]",
+            "[1e]",
+            "[truth]",
+            "[\"a]",
+            "[\"\u{1}\"]",
+            "[\"\\",
+            "[é]",
+            &long,
+            &many,
+        ] {
+            assert_eq!(values(text), None, "{text:?}");
+        }
+        assert_eq!(Shapes::default().find(b"[\"\xf0\x80\"]", |_, _| {}), None);
+    }
+
+    #[test]
+    fn numbers_are_rounded_to_the_nearest_double() {
+        for (text, number) in [
+            ("0", 0.0),
+            ("123456789012345", 123456789012345.0),
+            ("9007199254740993", 9007199254740992.0),
+            ("0.1", 0.1),
+            ("1e400", f64::INFINITY),
+            ("5e-324", 5e-324),
+        ] {
+            assert_eq!(values(&format!("[{text}]")), Some(vec![(number, 0.0)]), "{text}");
+        }
+        assert!(values("[-0]").unwrap()[0].0.is_sign_negative());
+    }
+
+    #[test]
+    fn only_so_many_are_kept_and_texts_without_are_not_looked_at_for_ever() {
+        let shapes = Shapes::default();
+        let text = |n: usize| format!(r#"{{"k{n}":1}}"#);
+        let mut found = Vec::new();
+        for n in 0..MOST + 8 {
+            find(&shapes, &text(n));
+            found.extend(find(&shapes, &text(n)).map(|(shape, _)| shape));
+            // So that it goes on looking.
+            find(&shapes, &text(0));
+        }
+        assert_eq!(found, (0..MOST).collect::<Vec<_>>());
+        for n in 0..=PATIENCE {
+            find(&shapes, &text(1000 + n));
+        }
+        assert_eq!((0..PAUSE / 2).filter_map(|_| find(&shapes, &text(0))).count(), 0);
+        (0..PAUSE).for_each(|_| drop(find(&shapes, &text(0))));
+        assert_eq!(find(&shapes, &text(0)).map(|(shape, _)| shape), Some(0));
+    }
+
+    proptest! {
+        #[test]
+        fn what_has_the_shape_of_json_is_json(
+            choices in proptest::collection::vec(any::<u8>(), 0..80),
+            place: usize,
+            instead in "[ -~]{0,2}",
+        ) {
+            let session = generate::session(&mut generate::Source(&choices));
+            let text = generate::render(&session, &mut generate::Source(&[]));
+            let shapes = Shapes::default();
+            find(&shapes, &text);
+            let known = find(&shapes, &text);
+            let place = text.floor_char_boundary(place % text.len());
+            let end = text.ceil_char_boundary(place + 1);
+            let other = [&text[..place], &instead, &text[end..]].concat();
+            // What is escaped is looked at where it is read.
+            if known.is_some() && !other.contains('\\') && find(&shapes, &other).is_some() {
+                Document::parse(other.as_bytes()).unwrap();
+            }
+        }
+    }
+}
