@@ -15,7 +15,7 @@ const { RustStoreError } = require('../..')
 const WORKERS = Number(process.env.RUST_STORE_TEST_WORKERS ?? 100)
 
 // A test that hangs is a failure of the rule "one answer, always".
-const DEADLINE = 30_000 + WORKERS * 300
+const DEADLINE = 30_000 + WORKERS * 900
 
 /** Registers one rule as a test; one that `needs` what the backend does not declare is not made. */
 function rulesOf(row) {
