@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict')
 const { AsyncLocalStorage } = require('node:async_hooks')
+const { RustStore } = require('../..')
 const h = require('./harness.js')
 
 const CALLS = {
@@ -29,6 +30,35 @@ const cyclic = () => {
 module.exports = (row) => {
   const rule = h.rulesOf(row)
   const inside = Object.keys(CALLS).filter((name) => row.timing[name] === 'inside')
+
+  rule('callback: what it reads elsewhere changes no other answer', async ({ open }) => {
+    const store = await open()
+    const other = new RustStore()
+    const sids = ['a', 'b', 'c', 'd']
+    const named = (name, n) => ({ ...h.plain({ n }), name })
+    await other.set('o', named('read in between', 99))
+    for (const [n, sid] of sids.entries()) await store.set(sid, named(`of ${sid}`, n))
+    // More than once, so that the engine knows how these sessions look.
+    for (let round = 0; round < 3; round++) {
+      await other.get('o')
+      for (const sid of sids) await store.get(sid)
+    }
+    const elsewhere = () => other.get('o', () => {})
+    const read = (sid) =>
+      new Promise((resolve) => {
+        store.touch('a', h.plain(), elsewhere)
+        store.get(sid, (error, session) => {
+          elsewhere()
+          resolve([error, session.name, session.n])
+        })
+      })
+    const found = await Promise.all(sids.map(read))
+    assert.deepEqual(
+      found,
+      sids.map((sid, n) => [null, `of ${sid}`, n]),
+    )
+    await other.close()
+  })
 
   for (const name of inside) {
     rule(
