@@ -15,13 +15,20 @@ const plain = (text) => util.stripVTControlCharacters(text)
 const count = (text, word) =>
   Number(plain(text).match(new RegExp(`^\\S+ ${word} (\\d+)$`, 'm'))?.[1] ?? 0)
 
-/** Runs `work` on each of `items`, a few at a time, in their order. */
-async function fewAtATime(items, work) {
-  const left = [...items]
-  const worker = async () => {
-    while (left.length) await work(left.shift())
+let running = 0
+const queue = []
+
+/** Runs `work` as soon as fewer than those few run, also those of another Node.js. */
+async function inTurn(work) {
+  if (running < FILES_AT_A_TIME) running++
+  else await new Promise((resolve) => queue.push(resolve))
+  try {
+    return await work()
+  } finally {
+    const next = queue.shift()
+    if (next) next()
+    else running--
   }
-  await Promise.all(Array.from({ length: FILES_AT_A_TIME }, worker))
 }
 
 /**
@@ -38,16 +45,15 @@ export async function jsTests(options = {}) {
   const failed = []
   const sum = { pass: 0, skipped: 0, todo: 0 }
   const untried = []
-  await fewAtATime(files, async (file) => {
-    const { ok, output } = await run(node, ['--test-reporter=spec', file], {
-      env,
-      timeout: LONGEST,
-    })
+  const test = async (file) => {
+    const options = { env, timeout: LONGEST }
+    const { ok, output } = await inTurn(() => run(node, ['--test-reporter=spec', file], options))
     if (!ok) failed.push(file)
     if (show || !ok) say(`${file}\n${output}`)
     for (const word of Object.keys(sum)) sum[word] += count(output, word)
     untried.push(...plain(output).matchAll(/not tried: (.*)$/gm))
-  })
+  }
+  await Promise.all(files.map(test))
   if (failed.length) {
     throw new Failure(`JavaScript tests failed, see above: ${failed.sort().join(', ')}`)
   }

@@ -47,19 +47,29 @@ async function nodeOf(major) {
   return path.join(root, file)
 }
 
+/** Resolves the executable of Node.js `major` and its version, when it runs here. */
+async function checked(major) {
+  const node = await nodeOf(major)
+  const { ok, output } = await run(node, ['--version'], { timeout: MINUTE })
+  const version = output.trim()
+  if (!ok || !version.startsWith(`v${major}.`)) {
+    throw new Failure(`Node.js ${major} does not run here: ${version || 'no answer'}`)
+  }
+  return { node, version }
+}
+
 /** Resolves a note for the summary. */
 export async function testNodes({ majors = OTHERS, whole = false } = {}) {
-  const notes = []
-  for (const major of majors) {
-    const node = await nodeOf(major)
-    const { ok, output } = await run(node, ['--version'], { timeout: MINUTE })
-    const version = output.trim()
-    if (!ok || !version.startsWith(`v${major}.`)) {
-      throw new Failure(`Node.js ${major} does not run here: ${version || 'no answer'}`)
-    }
-    say(`Node.js ${version}: ${await jsTests({ node, show: false, without: whole ? [] : LONG })}`)
-    notes.push(version)
-  }
+  const nodes = []
+  for (const major of majors) nodes.push(await checked(major))
+  const without = whole ? [] : LONG
+  // Together, so that none waits for the last file of another.
+  await Promise.all(
+    nodes.map(async ({ node, version }) => {
+      say(`Node.js ${version}: ${await jsTests({ node, show: false, without })}`)
+    }),
+  )
+  const notes = nodes.map(({ version }) => version)
   const left = whole ? '' : `; without the files of ${LONG.join(', ')} (--whole: with them)`
   return `${notes.join(', ')}${left}`
 }
