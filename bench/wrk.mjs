@@ -1,14 +1,18 @@
 // An Express app under wrk: what a request costs the server process, with one store beside the others.
-// Pairs are run back to back, to be compared pair by pair, each in processes of its own: of two processes
-// that do the same, one takes a tenth more for as long as it lives. Says nothing of what is expected.
+// The stores of a pair are asked in short turns, for a machine is not as fast in one second as in the next;
+// each pair has processes of its own, for of two that do the same, one may take a tenth more for as long as it
+// lives. Says nothing of what is expected.
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { cookieHeaders } from './measure/http.mjs'
 import { start, turned } from './processes.mjs'
 
 const CONNECTIONS = 16
+// ms that a store is asked before the next has its turn.
+const TURN = 100
 
 /**
  * `kinds`: the paths that are asked for. `size`: how many `sessions` and `pairs`, and `seconds` of each run
@@ -55,14 +59,15 @@ async function runPair(names, results, size, script, say) {
     for (const { kind, cpu, mainThread } of results) {
       say(kind.title)
       const url = (server) => `http://127.0.0.1:${server.port}${kind.path}`
-      for (const server of size.warmUp ? servers : []) await wrk(url(server), size.warmUp, script)
-      for (const [index, server] of servers.entries()) {
-        const before = await server.ask('usage')
-        await wrk(url(server), size.seconds, script)
-        const after = await server.ask('usage')
-        const requests = after.requests - before.requests
-        cpu[names[index]].push((after.cpuUs - before.cpuUs) / requests)
-        mainThread[names[index]].push((after.mainUs - before.mainUs) / requests)
+      const urls = servers.map(url)
+      await inTurns(urls, size.warmUp, script)
+      const before = await Promise.all(servers.map((server) => server.ask('usage')))
+      await inTurns(urls, size.seconds, script)
+      const after = await Promise.all(servers.map((server) => server.ask('usage')))
+      for (const [index, name] of names.entries()) {
+        const used = (what) => after[index][what] - before[index][what]
+        cpu[name].push(used('cpuUs') / used('requests'))
+        mainThread[name].push(used('mainUs') / used('requests'))
       }
     }
   } finally {
@@ -81,10 +86,32 @@ end
 `
 }
 
+/** Has each of the servers asked for so many seconds, one at a time. */
+async function inTurns(urls, seconds, script) {
+  if (!seconds) return
+  const turns = Math.round((seconds * 1000) / TURN)
+  // They end by the clock, also while they are paused.
+  const loads = urls.map((url) => wrk(url, seconds * urls.length, script))
+  try {
+    for (const { pause } of loads) pause()
+    for (let turn = 0; turn < turns; turn++) {
+      for (const load of turned(loads, turn)) {
+        load.goOn()
+        await setTimeout(TURN)
+        load.pause()
+      }
+    }
+  } finally {
+    for (const load of loads) load.goOn()
+  }
+  for (const { ended } of loads) await ended
+}
+
+/** A load on a server that can be paused; `ended` rejects where requests failed. */
 function wrk(url, seconds, script) {
   const args = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', script, url]
-  return new Promise((resolve, reject) => {
-    const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = new Promise((resolve, reject) => {
     let output = ''
     child.stdout.on('data', (data) => {
       output += data
@@ -95,4 +122,11 @@ function wrk(url, seconds, script) {
       else resolve()
     })
   })
+  // Looked at when the others are ended, too.
+  ended.catch(() => {})
+  return {
+    pause: () => child.kill('SIGSTOP'),
+    goOn: () => child.kill('SIGCONT'),
+    ended,
+  }
 }

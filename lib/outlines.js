@@ -4,6 +4,7 @@
 
 const native = require('./native')
 const { isNative } = require('./json')
+const { numberOf } = require('./numbers')
 
 // A cookie as express-session writes it, its first key: with a time, or without one.
 const ATTRIBUTE = ',"[A-Za-z]+":(?:true|false|null|"[ !#-\\[\\]-~]*")'
@@ -49,7 +50,7 @@ function complete(session, outline, maxAge) {
   cookies[outline] ??= parse(native.lengthen(`{"cookie":"${expires}"}`, outline, maxAge)).cookie
   const cookie = { ...cookies[outline] }
   if (expires !== '') {
-    cookie.originalMaxAge = maxAge
+    cookie.originalMaxAge = numberOf(maxAge)
     cookie.expires = expires
   }
   session.cookie = cookie

@@ -3,7 +3,7 @@
 // Knows nothing of stores.
 'use strict'
 
-const { numbers, VALUES } = require('./numbers')
+const { VALUES, numberOf, numbers } = require('./numbers')
 
 const { parse, stringify } = JSON
 const RealFunction = Function
@@ -38,14 +38,15 @@ function makerOf(session, text) {
     }
     const [first, second] = [place, place + 1]
     place += 2
-    if (typeof value === 'number') return `n[${first}]`
+    if (typeof value === 'number') return `w(n[${first}])`
     if (typeof value === 'boolean') return `n[${first}]===1`
     return stringify(value).length === value.length + 2
       ? `t.substring(n[${first}],n[${second}])`
       : `p(t.substring(n[${first}]-1,n[${second}]+1))`
   }
   try {
-    return new RealFunction('n', 'p', `return t=>(${write(session)})`)(numbers, parse)
+    const code = `return t=>(${write(session)})`
+    return new RealFunction('n', 'p', 'w', code)(numbers, parse, numberOf)
   } catch {
     // A name that is none, more levels than there is room for, or Node.js was told to make no code of text.
     return parse

@@ -205,7 +205,8 @@ fn string(text: &[u8]) -> Option<Inside> {
     }
 }
 
-/// A number as JSON has it, and its length.
+/// A number as JSON has it, and its length. No negative zero: JavaScript would have to look out for it at
+/// each number.
 fn number(text: &[u8]) -> Option<(f64, usize)> {
     let digits = |from: usize| text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let whole = usize::from(text[0] == b'-');
@@ -237,7 +238,8 @@ fn number(text: &[u8]) -> Option<(f64, usize)> {
         return Some((number as f64, end));
     }
     // Rounded as JSON.parse does: to the nearest double.
-    std::str::from_utf8(&text[..end]).ok()?.parse().ok().map(|number| (number, end))
+    let number: f64 = std::str::from_utf8(&text[..end]).ok()?.parse().ok()?;
+    (number != 0.0 || number.is_sign_positive()).then_some((number, end))
 }
 
 #[cfg(test)]
@@ -342,7 +344,9 @@ mod tests {
         ] {
             assert_eq!(values(&format!("[{text}]")), Some(vec![(number, 0.0)]), "{text}");
         }
-        assert!(values("[-0]").unwrap()[0].0.is_sign_negative());
+        for zero in ["-0", "-0.0", "-1e-400"] {
+            assert_eq!(values(&format!("[{zero}]")), None, "{zero}");
+        }
     }
 
     #[test]
