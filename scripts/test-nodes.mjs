@@ -17,6 +17,7 @@ const LONG = [
   'mongodb',
   'redis-cluster',
   'redis-sentinel',
+  'redis-tls',
   'redis-faults',
   'redis-failover',
   'redis-commands',

@@ -24,11 +24,12 @@ const USAGE = `npm test -- [flags] [parts of names of JavaScript test files]
   --all       everything; so is CI=true
 Without flags: everything but --valkey, --package and --nodes.`
 
+const locked = isCI ? ['--locked'] : []
+
 const steps = {
   rust: {
     name: 'engine',
     async run() {
-      const locked = isCI ? ['--locked'] : []
       const parts = withoutRedis ? partsWithoutRedis() : []
       const args = ['test', '--quiet', ...locked, ...parts]
       const { ok, output } = await run('cargo', args, { show: true })
@@ -84,6 +85,14 @@ function partsWithoutRedis() {
   return ['--lib', ...names.flatMap((name) => ['--test', name])]
 }
 
+/**
+ * Compiles the engine's tests beside the addon, whose last minutes are one thread's. That this fails is told
+ * where they are run.
+ */
+async function compileTests() {
+  await run('cargo', ['test', '--no-run', '--quiet', ...locked])
+}
+
 function chosen() {
   const names = [...Object.keys(steps), 'all', 'help']
   const options = Object.fromEntries(names.map((name) => [name, { type: 'boolean' }]))
@@ -101,8 +110,11 @@ script(import.meta.url, async () => {
   if (values.help) return say(USAGE)
   const narrowed = Object.keys(steps).some((name) => values[name])
   const summary = new Steps()
-  await summary.step('setup', () => setup({ rust: !narrowed || values.rust }))
-  if (!narrowed || values.rust || values.js) {
+  const rust = !narrowed || values.rust
+  await summary.step('setup', async () => {
+    await Promise.all([setup({ rust }), rust && compileTests()])
+  })
+  if (rust || values.js) {
     withoutRedis = await redisServer()
     if (withoutRedis) say(withoutRedis)
   }
