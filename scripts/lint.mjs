@@ -32,10 +32,12 @@ const steps = {
   ],
 }
 if (hasFuzz) {
-  // Running them needs nightly Rust; that they compile can be seen without.
+  // Running them needs nightly Rust; that they compile can be seen without. Nothing is linked: a name in place
+  // of the library spares a minute of C++.
   const shared = [...fuzz, '--target-dir', 'target']
+  const unlinked = { CUSTOM_LIBFUZZER_PATH: 'none/libnone.a' }
   steps['fuzz targets'] = async () => [
-    await cargo(['clippy', '--quiet', ...shared, ...fuzzLocked, '--', '-D', 'warnings']),
+    await cargo(['clippy', '--quiet', ...shared, ...fuzzLocked, '--', '-D', 'warnings'], unlinked),
   ]
 }
 

@@ -65,12 +65,15 @@ export async function install(dir = '.') {
   )
 }
 
-/** `rust`: a toolchain is needed even if the addon is up to date. */
-export async function setup({ rust = false } = {}) {
+/** `rust`: a toolchain is needed even if the addon is up to date. `beside`: what can be done meanwhile. */
+export async function setup({ rust = false, beside = () => {} } = {}) {
   // Before the download: who has no Rust should not wait for npm first.
   if (rust || !isBuilt()) await checkRust()
-  await install()
-  if (!isBuilt()) await build()
+  const ready = async () => {
+    await install()
+    if (!isBuilt()) await build()
+  }
+  await Promise.all([ready(), beside()])
 }
 
 script(import.meta.url, () => setup())

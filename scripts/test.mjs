@@ -8,7 +8,7 @@ import { bench } from './bench.mjs'
 import { checkPackage } from './check-package.mjs'
 import { jsTests } from './js-tests.mjs'
 import { redisServer } from './redis.mjs'
-import { setup } from './setup.mjs'
+import { install, setup } from './setup.mjs'
 import { testNodes } from './test-nodes.mjs'
 import { exists, Failure, filesIn, isCI, run, Steps, say, script, tool } from './tools.mjs'
 import { valkeyTests } from './valkey.mjs'
@@ -86,8 +86,8 @@ function partsWithoutRedis() {
 }
 
 /**
- * Compiles the engine's tests beside the addon, whose last minutes are one thread's. That this fails is told
- * where they are run.
+ * Compiles the engine's tests beside the addon, whose last minutes are one thread's, as the benchmark's packages
+ * do. That this fails is told where they are run.
  */
 async function compileTests() {
   await run('cargo', ['test', '--no-run', '--quiet', ...locked])
@@ -111,9 +111,9 @@ script(import.meta.url, async () => {
   const narrowed = Object.keys(steps).some((name) => values[name])
   const summary = new Steps()
   const rust = !narrowed || values.rust
-  await summary.step('setup', async () => {
-    await Promise.all([setup({ rust }), rust && compileTests()])
-  })
+  const beside = () =>
+    Promise.all([rust && compileTests(), (!narrowed || values.bench) && install('bench')])
+  await summary.step('setup', () => setup({ rust, beside }))
   if (rust || values.js) {
     withoutRedis = await redisServer()
     if (withoutRedis) say(withoutRedis)
