@@ -86,8 +86,8 @@ function partsWithoutRedis() {
 }
 
 /**
- * Compiles the engine's tests beside the addon, whose last minutes are one thread's, as the benchmark's packages
- * do. That this fails is told where they are run.
+ * Compiles the engine's tests, to have that done beside the addon, whose last minutes are one thread's. What
+ * fails here is told where they are run.
  */
 async function compileTests() {
   await run('cargo', ['test', '--no-run', '--quiet', ...locked])
