@@ -5,8 +5,6 @@
 // has no base, which is what the contract wants; no key is added to the user's session.
 'use strict'
 
-const { attributesOf, toMs } = require('./expiry')
-
 class Returned {
   constructor(object) {
     // biome-ignore lint/correctness/noConstructorReturn: the point of the trick
@@ -43,13 +41,25 @@ class Stamped extends Returned {
  * `place` and `sid`: under another sid, or in another store, the object is a new session.
  * `text`, `version`, `spot`: of the record; version 0 never equals a record's.
  * `outline`, `maxAge`: where `text` is in short, what it goes without (see outlines.js); else -1.
- * `expires` (ms, or NaN), `originalMaxAge`, `attributes` (undefined without a cookie): of its cookie, as
- * handed out.
+ * `expires` (ms, or NaN; a Date could be changed in place), `originalMaxAge`, `attributes` (undefined without a
+ * cookie): of its cookie, as handed out.
  * `handed`: where `expires` is only as much as is known, the very value that was handed out: one of
  * the same time that the app has set is a touch.
  */
 class Base {
-  constructor(place, sid, text, outline, maxAge, version, spot, cookie, expires, handed) {
+  constructor(
+    place,
+    sid,
+    text,
+    outline,
+    maxAge,
+    version,
+    spot,
+    expires,
+    originalMaxAge,
+    attributes,
+    handed,
+  ) {
     this.place = place
     this.sid = sid
     this.text = text
@@ -57,32 +67,27 @@ class Base {
     this.maxAge = maxAge
     this.version = version
     this.spot = spot
-    // As a number: a Date could be changed in place.
-    this.expires = toMs(expires)
-    const known = typeof cookie === 'object' && cookie !== null
-    this.originalMaxAge = known ? cookie.originalMaxAge : undefined
-    this.attributes = known ? attributesOf(cookie) : undefined
+    this.expires = expires
+    this.originalMaxAge = originalMaxAge
+    this.attributes = attributes
     this.handed = handed
   }
 
   /** The same once more, to be given to an object when it has been changed. */
   copy() {
-    const { place, sid, text, outline, maxAge, version, spot, expires, handed } = this
-    const copy = new Base(
-      place,
-      sid,
-      text,
-      outline,
-      maxAge,
-      version,
-      spot,
-      undefined,
-      expires,
-      handed,
+    return new Base(
+      this.place,
+      this.sid,
+      this.text,
+      this.outline,
+      this.maxAge,
+      this.version,
+      this.spot,
+      this.expires,
+      this.originalMaxAge,
+      this.attributes,
+      this.handed,
     )
-    copy.originalMaxAge = this.originalMaxAge
-    copy.attributes = this.attributes
-    return copy
   }
 
   /** Whether a cookie that tells the time `date` has its expiry as it was handed out. */
@@ -94,7 +99,7 @@ class Base {
 // One before any other, whose numbers are not whole: a field that has held small whole numbers alone, and
 // then another, changes its form in V8 and makes the maps of all bases stale. Code that was being optimized
 // is then given up, again and again where a backend has large versions: a `get` took half as long again.
-new Base('', '', '', -1, 0.5, 0.5, 0.5, undefined, 0.5, '')
+new Base('', '', '', -1, 0.5, 0.5, 0.5, 0.5, undefined, undefined, '')
 
 /** Gives `session` a base. */
 const setBase = Stamped.write

@@ -196,7 +196,7 @@ class Engine {
 
   stats() {
     const { hits, misses, corrupt } = this
-    const stats = JSON.parse(this.check(native.stats(this.handle)))
+    const stats = JSON.parse(check(native.stats(this.handle)))
     return { ...stats, hits, misses, corrupt, errors: { ...this.errors } }
   }
 
@@ -226,26 +226,16 @@ class Engine {
     if (this.passThrough) this.announce(name === 'up' ? 'connect' : 'disconnect')
   }
 
-  check(result) {
-    if (numbers[STATUS] === FAILED) throw fromEngine(result)
-    return result
-  }
-
   /** The answer of an operation: what the engine has returned, or will. */
   answerOf(result) {
-    if (numbers[STATUS] !== PENDING) return this.check(result)
-    return this.waiting.wait((later) => this.check(later))
+    if (numbers[STATUS] !== PENDING) return check(result)
+    return this.waiting.wait(check)
   }
 
   /** As `answerOf`, of an operation that has no result; `key` as Waiting's. */
   nothing(result, key) {
-    if (numbers[STATUS] !== PENDING) {
-      this.check(result)
-      return undefined
-    }
-    return this.waiting.wait((later) => {
-      this.check(later)
-    }, key)
+    if (numbers[STATUS] !== PENDING) return checkOnly(result)
+    return this.waiting.wait(checkOnly, key)
   }
 
   /** Goes on with a result when it is there. */
@@ -269,6 +259,16 @@ class Engine {
     this.errors[told.code] = (this.errors[told.code] ?? 0) + 1
     return told
   }
+}
+
+/** What the engine has just answered, unless that is a failure. */
+function check(answer) {
+  if (numbers[STATUS] === FAILED) throw fromEngine(answer)
+  return answer
+}
+
+function checkOnly(answer) {
+  check(answer)
 }
 
 function toKey(sid) {

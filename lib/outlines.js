@@ -3,6 +3,7 @@
 'use strict'
 
 const native = require('./native')
+const { attributesOf } = require('./expiry')
 const { isNative } = require('./json')
 const { numberOf } = require('./numbers')
 
@@ -41,20 +42,24 @@ function learn(text) {
   outlineOf(text)
 }
 
-// By the numbers of their outlines: what is made of them where no text is the same.
-const cookies = []
+// By the numbers of their outlines: a cookie of each, and its attributes.
+const likes = []
 
-/** Puts its cookie into a session that was read without. */
+/** Puts its cookie into a session that was read without. Returns the attributes of that. */
 function complete(session, outline, maxAge) {
   const expires = session.cookie
-  cookies[outline] ??= parse(native.lengthen(`{"cookie":"${expires}"}`, outline, maxAge)).cookie
-  const cookie = { ...cookies[outline] }
+  likes[outline] ??= likeOf(parse(native.lengthen(`{"cookie":"${expires}"}`, outline, maxAge)))
+  const { like, attributes } = likes[outline]
+  const cookie = { ...like }
   if (expires !== '') {
     cookie.originalMaxAge = numberOf(maxAge)
     cookie.expires = expires
   }
   session.cookie = cookie
+  return attributes
 }
+
+const likeOf = ({ cookie }) => ({ like: cookie, attributes: attributesOf(cookie) })
 
 /** The text of a base, as the backend has it. */
 const wholeOf = ({ text, outline, maxAge }) =>

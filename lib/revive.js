@@ -4,7 +4,7 @@
 
 const native = require('./native')
 const { Base, setBase, setFirstBase } = require('./base')
-const { showExpiry } = require('./expiry')
+const { attributesOf, showExpiry, toMs } = require('./expiry')
 const { toIso } = require('./iso')
 const { numbers, MAX_AGE } = require('./numbers')
 const { complete, learn, mayBeShort } = require('./outlines')
@@ -22,9 +22,10 @@ function revive(engine, sid, text, version, expires, spot, outline, shape) {
     return reviveWhole(engine, sid, text, version, expires, spot, outline, maxAge)
   }
   let session
+  let attributes
   try {
     session = shape >= 0 ? make(shape, text) : engine.texts.parse(text)
-    if (outline >= 0) complete(session, outline, maxAge)
+    if (outline >= 0) attributes = complete(session, outline, maxAge)
     else if (engine.texts.isJson) learn(text)
   } catch (cause) {
     // What is told of it is to be about the text that is there.
@@ -34,29 +35,30 @@ function revive(engine, sid, text, version, expires, spot, outline, shape) {
     return undefined
   }
   const cookie = session.cookie
-  const told = typeof cookie?.expires === 'string'
-  let shown = cookie?.expires
+  if (typeof cookie === 'object' && cookie !== null) attributes ??= attributesOf(cookie)
+  let shown
   let handed
-  if (told && Number.isNaN(expires)) {
+  if (typeof cookie?.expires !== 'string') shown = toMs(cookie?.expires)
+  else if (Number.isNaN(expires)) {
     shown = showExpiry(session, engine.ttl, engine.waiting.date())
     handed = cookie.expires
-  } else if (told) {
+  } else {
     // Negative: touched since the text was written.
     if (expires < 0) cookie.expires = toIso(-expires)
     shown = Math.abs(expires)
   }
-  // A small whole number, as those of all bases: see base.js.
-  const number = outline | 0
   const base = new Base(
     engine.place,
     sid,
     text,
-    number,
+    // A small whole number, as those of all bases: see base.js.
+    outline | 0,
     maxAge,
     version,
     spot,
-    cookie,
     shown,
+    attributes && cookie.originalMaxAge,
+    attributes,
     handed,
   )
   if (engine.texts.isJson) setFirstBase(session, base)

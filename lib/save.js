@@ -5,7 +5,7 @@
 const native = require('./native')
 const { RustStoreError, fromEngine, unreadable } = require('./errors')
 const { Base, baseOf, setBase } = require('./base')
-const { frozen, wanted } = require('./expiry')
+const { attributesOf, frozen, toMs, wanted } = require('./expiry')
 const { wholeOf } = require('./outlines')
 const {
   numbers,
@@ -157,8 +157,20 @@ function write(engine, key, session, text, from, cookie, outline = -1, maxAge = 
 
 /** A base of what is in the object that was saved. */
 function based(engine, key, text, outline, maxAge, version, spot, cookie) {
-  const expires = cookie?.expires
-  return new Base(engine.place, key, text, outline, maxAge, version, spot, cookie, expires)
+  const known = typeof cookie === 'object' && cookie !== null
+  return new Base(
+    engine.place,
+    key,
+    text,
+    outline,
+    maxAge,
+    version,
+    spot,
+    toMs(cookie?.expires),
+    known ? cookie.originalMaxAge : undefined,
+    known ? attributesOf(cookie) : undefined,
+    undefined,
+  )
 }
 
 /** Says what there is to say about a save. */

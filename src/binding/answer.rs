@@ -151,26 +151,19 @@ pub fn tell_session(env: Env, handle: Handle<'_>, view: View<'_>) -> Result<Raw>
     handle.set(VERSION, view.version as f64);
     handle.set(SPOT, view.spot as f64);
     handle.set(NUMBER, told_expiry(&view));
-    handle.in_short(view.payload, |text, outline| {
+    let tell_value = |index, (first, second)| {
+        handle.set(VALUES + 2 * index, first);
+        handle.set(VALUES + 2 * index + 1, second);
+    };
+    handle.in_short(view.payload, tell_value, |text, outline, shape| {
         handle.set(OUTLINE, outline.map_or(-1.0, |(outline, _)| outline as f64));
         handle.set(MAX_AGE, outline.map_or(0.0, |(_, number)| number as f64));
-        tell_shape(handle, text);
+        handle.set(SHAPE, shape.map_or(-1.0, |shape| shape as f64));
+        if shape.is_some() {
+            handle.set(TOLD, handle.number(TOLD) + 1.0);
+        }
         text::to_js(env.raw(), text).map(Raw)
     })
-}
-
-/// Tells the shape of a text, and its values, where it has one.
-fn tell_shape(handle: Handle<'_>, text: &[u8]) {
-    let found = handle.shapes().and_then(|shapes| {
-        shapes.find(text, |index, (first, second)| {
-            handle.set(VALUES + 2 * index, first);
-            handle.set(VALUES + 2 * index + 1, second);
-        })
-    });
-    handle.set(SHAPE, found.map_or(-1.0, |shape| shape as f64));
-    if found.is_some() {
-        handle.set(TOLD, handle.number(TOLD) + 1.0);
-    }
 }
 
 /// Puts the answer that was just told into the list.

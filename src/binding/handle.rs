@@ -13,7 +13,12 @@ use napi::{
     check_status, sys,
 };
 
-use super::{answer::NUMBERS, outline::Outlines, shape::Shapes, waiting::Waiting};
+use super::{
+    answer::NUMBERS,
+    outline::Outlines,
+    shape::{Shapes, Value},
+    waiting::Waiting,
+};
 use crate::{backend::Inside, store::Store};
 
 /// Distinguishes our externals from those of other addons.
@@ -104,23 +109,25 @@ impl<'a> Handle<'a> {
         self.0.inside
     }
 
-    /// Hands a text on, in short where it may be, and then with its outline and the number in that.
+    /// Hands a text on, in short where it may be, and then with its outline and the number in that; with its
+    /// shape where that is known, of which `tell` has heard the values.
     pub fn in_short<R>(
         self,
         text: &[u8],
-        then: impl FnOnce(&[u8], Option<(usize, u64)>) -> R,
+        mut tell: impl FnMut(usize, Value),
+        then: impl FnOnce(&[u8], Option<(usize, u64)>, Option<usize>) -> R,
     ) -> R {
+        let Some((outlines, shapes)) = &self.0.forms else { return then(text, None, None) };
         let short = &mut *self.0.short.borrow_mut();
-        let forms = self.0.forms.as_ref();
-        match forms.and_then(|(outlines, _)| outlines.shorten(text, short)) {
-            Some(outline) => then(short, Some(outline)),
-            None => then(text, None),
+        if let Some(outline) = outlines.shorten(text, short) {
+            let found = shapes.find(short, &mut tell);
+            // Of a shape this is known, and the text need not be looked at once more.
+            let begins_once = found.map(|found| found.begins_once);
+            if begins_once.unwrap_or_else(|| !outlines.begins_twice(short)) {
+                return then(short, Some(outline), found.map(|found| found.number));
+            }
         }
-    }
-
-    /// The shapes of texts; None where they are not JSON.
-    pub fn shapes(self) -> Option<&'a Shapes> {
-        self.0.forms.as_ref().map(|(_, shapes)| &**shapes)
+        then(text, None, shapes.find(text, tell).map(|found| found.number))
     }
 
     /// The operations that wait; None where no operation ever does.

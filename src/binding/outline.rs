@@ -64,7 +64,7 @@ impl Outline {
     fn put_together(&self, &Parts { number, date, rest }: &Parts<'_>, whole: &mut Vec<u8>) {
         whole.extend_from_slice(&self.before);
         if !self.between.is_empty() {
-            whole.extend_from_slice(number.to_string().as_bytes());
+            whole.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
             whole.extend_from_slice(&self.between);
             whole.extend_from_slice(date);
             whole.extend_from_slice(&self.after);
@@ -112,7 +112,8 @@ impl Outlines {
         Some(kept.len() - 1)
     }
 
-    /// Makes the short form of a text, where it has one. Returns its outline, and the number in that.
+    /// Makes the short form of a text, where it has one. Returns its outline, and the number in that. Where
+    /// the short one [begins twice](Outlines::begins_twice) it is of no use.
     pub fn shorten(&self, text: &[u8], short: &mut Vec<u8>) -> Option<(usize, u64)> {
         if text.len() > MOST_TEXT_BYTES {
             return None;
@@ -120,9 +121,6 @@ impl Outlines {
         let kept = self.kept.borrow();
         let (outline, Parts { number, date, rest }) = (kept.iter().enumerate())
             .find_map(|(number, outline)| Some((number, outline.take_apart(text)?)))?;
-        if self.comes_again(rest) {
-            return None;
-        }
         short.clear();
         for part in [HEAD, QUOTE, date, QUOTE, rest] {
             short.extend_from_slice(part);
@@ -130,9 +128,10 @@ impl Outlines {
         Some((outline, number))
     }
 
-    /// Whether the first key may come again, in which case the last one counts. JSON.stringify writes no
-    /// key twice; somebody's hand may, and may escape what it likes.
-    fn comes_again(&self, rest: &[u8]) -> bool {
+    /// Whether the first key of a short text may come again, in which case the last one counts.
+    /// JSON.stringify writes no key twice; somebody's hand may, and may escape what it likes.
+    pub fn begins_twice(&self, short: &[u8]) -> bool {
+        let rest = short.strip_prefix(HEAD).unwrap_or(short);
         self.escape.find(rest).is_some() || self.again.find(rest).is_some()
     }
 
@@ -173,6 +172,9 @@ mod tests {
         let outline = keep_usual();
         let mut short = Vec::new();
         let (number, max_age) = Outlines::here().shorten(text.as_bytes(), &mut short)?;
+        if Outlines::here().begins_twice(&short) {
+            return None;
+        }
         assert_eq!(number, outline);
         let mut whole = Vec::new();
         Outlines::here().lengthen(&short, number, max_age, &mut whole).unwrap();

@@ -8,6 +8,8 @@
 
 use std::{cell::RefCell, rc::Rc};
 
+use memchr::memmem;
+
 /// Values that one text may have.
 pub const MOST_VALUES: usize = 64;
 /// Longer texts are not looked at, in bytes.
@@ -31,14 +33,29 @@ const TRUTH: u8 = 0xfb;
 /// for true, and nothing.
 pub type Value = (f64, f64);
 
+/// A shape that was seen before.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Found {
+    /// Which it is.
+    pub number: usize,
+    /// No key is escaped, and none has the name of the first, at whatever depth.
+    pub begins_once: bool,
+}
+
 /// All shapes of a thread.
 #[derive(Default)]
 pub struct Shapes(RefCell<Kept>);
 
+struct Shape {
+    /// What a text has, with something else in place of its values.
+    text: Vec<u8>,
+    begins_once: bool,
+}
+
 #[derive(Default)]
 struct Kept {
-    /// What a text has instead of its values, by number.
-    known: Vec<Vec<u8>>,
+    /// By number.
+    known: Vec<Shape>,
     seen: Vec<Vec<u8>>,
     oldest: usize,
     misses: usize,
@@ -62,8 +79,8 @@ impl Shapes {
         SHAPES.with(Rc::clone)
     }
 
-    /// Finds the shape of a text that was seen before. Returns its number, and hands on the values.
-    pub fn find(&self, text: &[u8], mut tell: impl FnMut(usize, Value)) -> Option<usize> {
+    /// Finds the shape of a text that was seen before, and hands on the values.
+    pub fn find(&self, text: &[u8], mut tell: impl FnMut(usize, Value)) -> Option<Found> {
         // Not a value by itself: no session is one.
         if text.len() > MOST_BYTES || !matches!(text.first(), Some(b'{' | b'[')) {
             return None;
@@ -73,8 +90,8 @@ impl Shapes {
             kept.pause -= 1;
             return None;
         }
-        let number = if kept.text.scan(text) { kept.number() } else { None };
-        if number.is_none() {
+        let found = if kept.text.scan(text) { kept.find() } else { None };
+        if found.is_none() {
             kept.misses += 1;
             if kept.misses > PATIENCE {
                 kept.misses = PATIENCE / 2;
@@ -86,23 +103,25 @@ impl Shapes {
         for (index, value) in kept.text.values.iter().enumerate() {
             tell(index, *value);
         }
-        number
+        found
     }
 }
 
 impl Kept {
-    /// The number of the shape that was just scanned; it gets one when it is seen again.
-    fn number(&mut self) -> Option<usize> {
+    /// The shape that was just scanned; it is known when it is seen again.
+    fn find(&mut self) -> Option<Found> {
         let shape = &self.text.shape;
-        if let Some(known) = self.known.iter().position(|known| known == shape) {
-            return Some(known);
+        if let Some(number) = self.known.iter().position(|known| known.text == *shape) {
+            return Some(Found { number, begins_once: self.known[number].begins_once });
         }
         if let Some(seen) = self.seen.iter().position(|seen| seen == shape) {
             if self.known.len() == MOST {
                 return None;
             }
-            self.known.push(self.seen.swap_remove(seen));
-            return Some(self.known.len() - 1);
+            let (number, text) = (self.known.len(), self.seen.swap_remove(seen));
+            let begins_once = begins_once(&text);
+            self.known.push(Shape { text, begins_once });
+            return Some(Found { number, begins_once });
         }
         if self.seen.len() < SEEN {
             self.seen.push(shape.clone());
@@ -167,6 +186,13 @@ impl Scanned {
         }
         self.values.len() <= MOST_VALUES && (is_ascii || std::str::from_utf8(text).is_ok())
     }
+}
+
+/// See [`Found::begins_once`].
+fn begins_once(shape: &[u8]) -> bool {
+    let Some(key) = shape.strip_prefix(b"{\"") else { return false };
+    let Some(name) = string(key).map(|name| &shape[1..name.bytes + 3]) else { return false };
+    !shape.contains(&b'\\') && memmem::find_iter(shape, name).count() == 1
 }
 
 /// What is inside the quotes of a string.
@@ -256,7 +282,7 @@ mod tests {
             assert_eq!(index, values.len());
             values.push(value);
         });
-        shape.map(|shape| (shape, values))
+        shape.map(|shape| (shape.number, values))
     }
 
     fn values(text: &str) -> Option<Vec<Value>> {
@@ -304,6 +330,28 @@ mod tests {
             r#"{"a":["x"],"b":1,"c":true}"#,
         ] {
             assert_eq!(find(&shapes, other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_first_key_may_come_again() {
+        let begins_once = |text: &str| {
+            let shapes = Shapes::default();
+            find(&shapes, text);
+            shapes.find(text.as_bytes(), |_, _| {}).unwrap().begins_once
+        };
+        for once in [r#"{"a":"a","b":"\"a\"","aa":["a"]}"#, r#"{"a:":1,"a":{"":2}}"#] {
+            assert!(begins_once(once), "{once}");
+        }
+        for not in [
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,"b":[{"a":2}]}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"\u0061":1,"a":2}"#,
+            r#"["a"]"#,
+            "{}",
+        ] {
+            assert!(!begins_once(not), "{not}");
         }
     }
 
