@@ -51,9 +51,11 @@ module.exports = {
   GONE: 2,
   CHANGED: 4,
   PENDING: 5,
-  // What EXTRA says is to be done when there is no answer, added up.
+  // What EXTRA says of the answers of operations that waited, added up: what else is to be done, and that they
+  // are the last.
   FLUSH: 1,
   HEAR: 2,
+  END: 4,
   // What EXTRA says of a save, added up.
   MOVED: 1,
   COOKIE_ONLY: 2,

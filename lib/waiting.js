@@ -9,6 +9,7 @@ const native = require('./native')
 const { RustStoreError, fromEngine } = require('./errors')
 const {
   ANSWERS,
+  END,
   EXTRA,
   FLUSH,
   HEAR,
@@ -134,9 +135,10 @@ class Waiting {
   /** Something was read from a connection. */
   received(id, bytes, length) {
     if (this.#handle === undefined) return
-    native.received(this.#handle, id, bytes, length)
+    numbers[EXTRA] = id
+    numbers[NUMBER] = length
     this.#date = Date.now()
-    this.drain()
+    this.#answer(native.received(this.#handle, bytes))
   }
 
   /** What was left to a connection is written. */
@@ -154,30 +156,21 @@ class Waiting {
 
   /** Takes the answers that are there, and says whether these were all. */
   drain() {
-    if (this.#handle === undefined) return true
+    return this.#handle === undefined || this.#answer(native.next(this.#handle))
+  }
+
+  /** The same, of which the engine has just told the first; `value` is that of the only one that has any. */
+  #answer(value) {
     this.#isDraining = true
     this.#now = performance.now()
     let todo = 0
     let left = LONG
     try {
-      while (this.#handle !== undefined) {
-        const value = native.next(this.#handle)
-        const count = numbers[ANSWERS]
-        if (count === 0) {
-          todo = numbers[EXTRA]
-          break
-        }
-        const outline = numbers[OUTLINE]
-        const maxAge = numbers[MAX_AGE]
-        const shape = numbers[SHAPE]
-        const told = numbers[TOLD]
-        for (let i = 1; i < count; i++) this.#take(i - 1, undefined)
-        // Of the only one that has a value; those before it may have begun other things.
-        numbers[OUTLINE] = outline
-        numbers[MAX_AGE] = maxAge
-        numbers[SHAPE] = told === numbers[TOLD] ? shape : -1
-        this.#take(count - 1, value)
-        left -= count
+      for (let next = value; ; next = native.next(this.#handle)) {
+        todo = numbers[EXTRA]
+        left -= numbers[ANSWERS]
+        this.#takeAll(next)
+        if (todo & END || this.#handle === undefined) break
         if (left <= 0) {
           setImmediate(this.ready)
           break
@@ -189,7 +182,23 @@ class Waiting {
     }
     if (this.#turn > 0 || todo & FLUSH) this.#flush()
     if (todo & HEAR) this.#hear()
-    return left > 0
+    return (todo & END) !== 0 || this.#handle === undefined
+  }
+
+  /** Takes the answers of the list. */
+  #takeAll(value) {
+    const count = numbers[ANSWERS]
+    if (count === 0) return
+    const outline = numbers[OUTLINE]
+    const maxAge = numbers[MAX_AGE]
+    const shape = numbers[SHAPE]
+    const told = numbers[TOLD]
+    for (let i = 1; i < count; i++) this.#take(i - 1, undefined)
+    // Of the only one that has a value; those before it may have begun other things.
+    numbers[OUTLINE] = outline
+    numbers[MAX_AGE] = maxAge
+    numbers[SHAPE] = told === numbers[TOLD] ? shape : -1
+    this.#take(count - 1, value)
   }
 
   /** The time in ms since the epoch, or that at which the answers were read that are being taken. */

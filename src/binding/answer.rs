@@ -66,10 +66,13 @@ pub const MOVED: u32 = 1;
 /// Only the cookie differs from the base.
 pub const COOKIE_ONLY: u32 = 2;
 
+// What EXTRA says of the answers of operations that waited, added up; lib/numbers.js has the same.
 /// There is something to be sent.
 pub const FLUSH: u32 = 1;
 /// There are events.
 pub const HEAR: u32 = 2;
+/// These were the last; without it, the others are not known.
+pub const END: u32 = 4;
 
 // What STATUS says; lib/numbers.js has the same.
 const FAILED: f64 = -1.0;

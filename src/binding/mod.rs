@@ -192,14 +192,6 @@ pub fn written(handle: Handle<'_>, line: u32) {
     }
 }
 
-/// Takes the first `length` bytes, which were read from a connection.
-#[napi]
-pub fn received(handle: Handle<'_>, line: u32, bytes: &[u8], length: u32) {
-    if let (Some(waiting), Some(bytes)) = (handle.waiting(), bytes.get(..length as usize)) {
-        waiting.received(line, bytes);
-    }
-}
-
 /// A connection has ended.
 #[napi]
 pub fn lost(handle: Handle<'_>, line: u32) {

@@ -23,7 +23,7 @@ const KEPT: usize = 4;
 /// U+FFFD in UTF-8.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
-/// A JavaScript string that was not read yet.
+/// A JavaScript string, or a buffer, that was not read yet.
 #[derive(Clone, Copy)]
 pub struct Text {
     env: sys::napi_env,
@@ -90,6 +90,22 @@ impl Text {
         self.lend()
             .map(|lent| lent.to_vec())
             .map_err(|error| napi::Error::from_reason(error.message()))
+    }
+
+    /// Lends the bytes of what is no string but a buffer.
+    pub fn with_bytes<R>(self, then: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let mut data = ptr::null_mut();
+        let mut length = 0;
+        // SAFETY: both pointers are to live locals.
+        let status =
+            unsafe { sys::napi_get_buffer_info(self.env, self.value, &mut data, &mut length) };
+        check_status!(status, "a buffer was expected")?;
+        if length == 0 {
+            return Ok(then(&[]));
+        }
+        // SAFETY: an argument of the running call keeps the buffer alive, and JavaScript, which could
+        // change it, cannot run while `then` does.
+        Ok(then(unsafe { std::slice::from_raw_parts(data.cast(), length) }))
     }
 
     fn read(self, buffer: &mut Vec<u8>) -> Result<()> {

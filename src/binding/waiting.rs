@@ -252,15 +252,28 @@ impl Waiting {
                     self.has_gone_on.set(true);
                 }
                 match polled {
-                    Poll::Ready(result) => return Some((operation.id, result)),
+                    Poll::Ready(result) => {
+                        let is_last = drained.left.len() == 0;
+                        place.take_if(|_| is_last).into_iter().for_each(|it| self.put_back(it));
+                        return Some((operation.id, result));
+                    }
                     Poll::Pending => drained.waiting.push(operation),
                 }
             }
-            let Drained { waker, bell, waiting, .. } = place.take()?;
-            if !waiting.is_empty() {
-                let group = Group { waker, bell, operations: waiting };
-                self.groups.borrow_mut().insert(group.bell.id, group);
-            }
+            self.put_back(place.take()?);
+        }
+    }
+
+    /// Whether [`Waiting::next`] has no answer.
+    pub fn is_drained(&self) -> bool {
+        self.drained.borrow().is_none() && self.mailbox.ready.lock().is_empty()
+    }
+
+    /// A group all of whose operations were polled.
+    fn put_back(&self, Drained { waker, bell, waiting, .. }: Drained) {
+        if !waiting.is_empty() {
+            let group = Group { waker, bell, operations: waiting };
+            self.groups.borrow_mut().insert(group.bell.id, group);
         }
     }
 
@@ -285,7 +298,7 @@ impl Waiting {
         }
     }
 
-    /// There was no answer: `ready` is to be called for the next. Says what there is to do before.
+    /// There are no more answers: `ready` is to be called for the next. Says what there is to do before.
     pub fn rest(&self) -> ToDo {
         let Some(bell) = self.mailbox.bell.get() else { return ToDo::default() };
         bell.answered();
