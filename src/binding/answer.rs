@@ -30,7 +30,8 @@ pub const EXPIRES: usize = 4;
 pub const RULE: usize = 5;
 /// In: the version of the base; -1 without one.
 pub const BASE: usize = 6;
-/// In: of a save, [`MOVED`] and [`COOKIE_ONLY`] added up; of a walk, where it goes on from.
+/// In: of a save, [`MOVED`] and [`COOKIE_ONLY`] added up; of a walk, where it goes on from; of what was
+/// read, the connection.
 pub const EXTRA: usize = 7;
 /// In: the number that an operation is answered under if it waits.
 pub const ID: usize = 8;
@@ -49,7 +50,7 @@ pub const TEXT_OUTLINE: usize = 13;
 pub const TEXT_MAX_AGE: usize = 14;
 /// Of a text that was read, as it was handed out: the number of its shape, or -1; see [`mod@super::shape`].
 const SHAPE: usize = 15;
-/// How often the values of a shape were told.
+/// How often the values of a shape were left.
 const TOLD: usize = 16;
 /// Of each answer: which operation it is of, and what it has left as [`STATUS`], [`VERSION`] and
 /// [`NUMBER`].
@@ -71,7 +72,7 @@ pub const COOKIE_ONLY: u32 = 2;
 pub const FLUSH: u32 = 1;
 /// There are events.
 pub const HEAR: u32 = 2;
-/// These were the last; without it, the others are not known.
+/// There are no more; without it, that is not known.
 pub const END: u32 = 4;
 
 // What STATUS says; lib/numbers.js has the same.
@@ -155,6 +156,10 @@ pub fn tell_session(env: Env, handle: Handle<'_>, view: View<'_>) -> Result<Raw>
     handle.set(SPOT, view.spot as f64);
     handle.set(NUMBER, told_expiry(&view));
     let tell_value = |index, (first, second)| {
+        // Those of before are gone, whether these are used or not.
+        if index == 0 {
+            handle.set(TOLD, handle.number(TOLD) + 1.0);
+        }
         handle.set(VALUES + 2 * index, first);
         handle.set(VALUES + 2 * index + 1, second);
     };
@@ -162,9 +167,6 @@ pub fn tell_session(env: Env, handle: Handle<'_>, view: View<'_>) -> Result<Raw>
         handle.set(OUTLINE, outline.map_or(-1.0, |(outline, _)| outline as f64));
         handle.set(MAX_AGE, outline.map_or(0.0, |(_, number)| number as f64));
         handle.set(SHAPE, shape.map_or(-1.0, |shape| shape as f64));
-        if shape.is_some() {
-            handle.set(TOLD, handle.number(TOLD) + 1.0);
-        }
         text::to_js(env.raw(), text).map(Raw)
     })
 }

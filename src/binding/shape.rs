@@ -38,7 +38,8 @@ pub type Value = (f64, f64);
 pub struct Found {
     /// Which it is.
     pub number: usize,
-    /// No key is escaped, and none has the name of the first, at whatever depth.
+    /// No key has the name of the first, at whatever depth. False where that is not sure: where a key is
+    /// escaped, or there is space between what the text consists of.
     pub begins_once: bool,
 }
 
@@ -190,9 +191,13 @@ impl Scanned {
 
 /// See [`Found::begins_once`].
 fn begins_once(shape: &[u8]) -> bool {
+    // What stands before a space may be a key whose name is taken for a value.
+    if shape.iter().any(|byte| *byte == b'\\' || byte.is_ascii_whitespace()) {
+        return false;
+    }
     let Some(key) = shape.strip_prefix(b"{\"") else { return false };
     let Some(name) = string(key).map(|name| &shape[1..name.bytes + 3]) else { return false };
-    !shape.contains(&b'\\') && memmem::find_iter(shape, name).count() == 1
+    memmem::find_iter(shape, name).count() == 1
 }
 
 /// What is inside the quotes of a string.
@@ -348,6 +353,8 @@ mod tests {
             r#"{"a":1,"b":[{"a":2}]}"#,
             r#"{"a":1,"\u0061":2}"#,
             r#"{"\u0061":1,"a":2}"#,
+            r#"{"a":1,"a" :2}"#,
+            "{\"a\":1,\"\\u0061\"\n:2}",
             r#"["a"]"#,
             "{}",
         ] {

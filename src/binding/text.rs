@@ -96,11 +96,21 @@ impl Text {
     pub fn with_bytes<R>(self, then: impl FnOnce(&[u8]) -> R) -> Result<R> {
         let mut data = ptr::null_mut();
         let mut length = 0;
-        // SAFETY: both pointers are to live locals.
-        let status =
-            unsafe { sys::napi_get_buffer_info(self.env, self.value, &mut data, &mut length) };
+        let mut kind = -1;
+        // SAFETY: every pointer is to a live local, or null for what is not asked.
+        let status = unsafe {
+            sys::napi_get_typedarray_info(
+                self.env,
+                self.value,
+                &mut kind,
+                &mut length,
+                &mut data,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
         check_status!(status, "a buffer was expected")?;
-        if length == 0 {
+        if length == 0 || kind != sys::TypedarrayType::uint8_array {
             return Ok(then(&[]));
         }
         // SAFETY: an argument of the running call keeps the buffer alive, and JavaScript, which could

@@ -253,8 +253,11 @@ impl Waiting {
                 }
                 match polled {
                     Poll::Ready(result) => {
-                        let is_last = drained.left.len() == 0;
-                        place.take_if(|_| is_last).into_iter().for_each(|it| self.put_back(it));
+                        if drained.left.len() == 0
+                            && let Some(drained) = place.take()
+                        {
+                            self.put_back(drained);
+                        }
                         return Some((operation.id, result));
                     }
                     Poll::Pending => drained.waiting.push(operation),
@@ -347,14 +350,21 @@ impl Waiting {
     /// Gives an operation up.
     pub fn cancel(&self, id: u64) {
         let mut given_up = None;
-        let mut take = |group: &mut Group| {
-            let operations = &mut group.operations;
+        let mut take = |operations: &mut Vec<Operation>| {
             let index = operations.iter().position(|operation| operation.id == id);
             given_up = index.map(|index| operations.remove(index));
             given_up.is_some()
         };
-        let _ = self.beginning.borrow_mut().as_mut().is_some_and(&mut take)
-            || self.groups.borrow_mut().values_mut().any(take);
+        // Answers that there were too many of for one turn are still to be taken.
+        let mut take_drained = |drained: &mut Drained| {
+            let mut left: Vec<_> = std::mem::take(&mut drained.left).collect();
+            let is_taken = take(&mut left) || take(&mut drained.waiting);
+            drained.left = left.into_iter();
+            is_taken
+        };
+        let _ = self.drained.borrow_mut().as_mut().is_some_and(&mut take_drained)
+            || self.beginning.borrow_mut().as_mut().is_some_and(|it| take(&mut it.operations))
+            || self.groups.borrow_mut().values_mut().any(|it| take(&mut it.operations));
         self.groups.borrow_mut().retain(|_, group| !group.operations.is_empty());
         // Only now: what is dropped may wake others.
         drop(given_up);
