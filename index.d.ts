@@ -12,74 +12,74 @@ export interface Serializer<T = AnySession> {
 /** Every option may also be a parameter of the URL, except `ttl` as a function, `serializer` and `url` itself. */
 export interface RustStoreOptions<T = AnySession> {
   /** Where sessions live. `memory:` (the default) is private to this object; `memory:NAME` is shared by all worker threads of the process. */
-  url?: string
+  url?: string | URL | undefined
   /**
    * Stores on one place with different prefixes never see each other; in Redis and MongoDB only if
    * neither begins with the other. Default: none; Redis `sess:`.
    */
-  prefix?: string
+  prefix?: string | undefined
   /**
    * Seconds a session lives when its `cookie.expires` does not say (default 86,400; MongoDB 1,209,600).
    * A function always decides, also where `cookie.expires` is set.
    */
-  ttl?: number | ((session: T) => number)
+  ttl?: number | ((session: T) => number) | undefined
   /** Skips touches that would move the expiry by less than this many seconds (default 0: none). */
-  touchAfter?: number
+  touchAfter?: number | undefined
   /** Most sessions to keep; above it, sessions are evicted. Memory only. Default: no bound. */
-  max?: number
+  max?: number | undefined
   /** Most bytes of records to keep; above it, sessions are evicted. Memory only. Default: no bound. */
-  maxBytes?: number
+  maxBytes?: number | undefined
   /** Largest session that is accepted, in bytes of its text (default 1,048,576). */
-  maxSessionBytes?: number
+  maxSessionBytes?: number | undefined
   /** `false`: the last write wins; a destroyed session stays gone all the same. Default `true`. */
-  merge?: boolean
+  merge?: boolean | undefined
   /** Top-level keys that are merged as one unit (default `['passport', 'user']`). */
-  atomic?: string[]
+  atomic?: readonly string[] | undefined
   /** In place of JSON. Text that is not JSON is compared, not merged. */
-  serializer?: Serializer<T>
+  serializer?: Serializer<T> | undefined
   /**
    * Milliseconds after which a call that is not answered inside it has failed with
    * `ERR_STORE_TIMEOUT` (default 2,000). Not in memory.
    */
-  commandTimeout?: number
+  commandTimeout?: number | undefined
   /** Who logs in, where the URL does not say. Redis only. */
-  username?: string
+  username?: string | undefined
   /** Redis only. */
-  password?: string
+  password?: string | undefined
   /** The number of the database, where the URL does not say (default 0). Redis only. */
-  db?: number
+  db?: number | undefined
   /** Whom TLS trusts in place of the system's authorities: PEM text, or the path of a file. Redis only. */
-  tlsCa?: string
+  tlsCa?: string | undefined
   /** The client's own certificate, with `tlsKey`: PEM text, or the path of a file. Redis only. */
-  tlsCert?: string
+  tlsCert?: string | undefined
   /** The key of `tlsCert`: PEM text, or the path of a file. Redis only. */
-  tlsKey?: string
+  tlsKey?: string | undefined
   /** Who logs in at the sentinels. Redis only. */
-  sentinelUsername?: string
+  sentinelUsername?: string | undefined
   /** Redis only. */
-  sentinelPassword?: string
+  sentinelPassword?: string | undefined
   /**
    * When an acknowledged save is safe from power loss: `'full'` (the default) at once, `'normal'` with the
    * next save. Either survives a crash of the process. File only.
    */
-  durability?: 'full' | 'normal'
+  durability?: 'full' | 'normal' | undefined
   /** Most bytes that sessions may take (default 17,179,869,184). File only. */
-  mapSize?: number
+  mapSize?: number | undefined
   /** `false`: a folder that is not there is an error, and not made. Default `true`. File only. */
-  create?: boolean
+  create?: boolean | undefined
   /** `true`: the folder may be on a FUSE file system, if that is a disk of this machine alone. File only. */
-  allowFuse?: boolean
+  allowFuse?: boolean | undefined
   /** Milliseconds that a connection may take (default 2,000). Redis and MongoDB only. */
-  connectTimeout?: number
+  connectTimeout?: number | undefined
   /** The collection of the sessions (default `sessions`). MongoDB only. */
-  collection?: string
+  collection?: string | undefined
   /** Their database, where it is not the one that the URL names (by default `test`). MongoDB only. */
-  database?: string
+  database?: string | undefined
   /**
    * Emits express-session's `disconnect` and `connect` as well, upon which it serves requests without
    * sessions while the backend is down (default `false`: requests fail). Redis and MongoDB only.
    */
-  passThrough?: boolean
+  passThrough?: boolean | undefined
 }
 
 /** The codes of {@link RustStoreError}; docs/errors.md says what to do about each. */
@@ -112,7 +112,7 @@ export class RustStoreError extends Error {
 /** A point in time. `sessions`, `bytes`, `expired` and `evicted` are the place's; the other counters start at zero with this object. */
 export interface RustStoreStats {
   backend: string
-  /** Live sessions. */
+  /** Live sessions, with those whose record cannot be read: that shows only when it is. */
   sessions: number
   /** Bytes of all records: sid, text and a fixed header each; `null` where the backend does not know. */
   bytes: number | null
@@ -137,8 +137,8 @@ export interface RustStoreStats {
   /** Failed operations by code. */
   errors: Partial<Record<RustStoreErrorCode, number>>
   /**
-   * Operations that take more than one step (`all`, `ids`, `length`, `stats`), and all that are answered
-   * later than the call: how many, and how long they took, in ms.
+   * Operations that take more than one step (`all`, `ids`, `length`, `stats`), and all for which the backend
+   * takes longer than the call: how many, and how long they took, in ms.
    */
   slow: Record<string, { count: number; totalMs: number; maxMs: number }>
 }
@@ -172,8 +172,7 @@ export interface RustStoreEvents {
  */
 export class RustStore<T extends object = AnySession> extends EventEmitter {
   /** @throws {RustStoreError} `ERR_STORE_CONFIG`, naming the option that is wrong. */
-  constructor(url?: string)
-  constructor(options?: RustStoreOptions<T>)
+  constructor(options?: string | URL | RustStoreOptions<T>)
 
   get(sid: string): Promise<T | undefined>
   get(sid: string, callback: ((error: any, session?: T | null) => void) | null | undefined): void
@@ -197,6 +196,7 @@ export class RustStore<T extends object = AnySession> extends EventEmitter {
     callback: ((error: any, sessions?: any) => void) | null | undefined,
   ): void
 
+  /** How many sessions live; those whose record cannot be read count. */
   length(): Promise<number>
   length(callback: ((error: any, length?: number) => void) | null | undefined): void
 

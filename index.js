@@ -7,6 +7,7 @@ const { performance } = require('node:perf_hooks')
 const { RustStoreError } = require('./lib/errors')
 const { Engine } = require('./lib/engine')
 const { copyBase } = require('./lib/base')
+const { isPlain, isUrl } = require('./lib/options')
 const { Pending } = require('./lib/pending')
 const {
   answerTo,
@@ -158,29 +159,39 @@ class RustStore extends Store {
   }
 
   regenerate(req, callback) {
-    return answerTo(arguments.length > 1, callback, (answer = nobody) => {
-      if (Store === EventEmitter) later(answer, needsExpressSession('regenerate'))
-      else super.regenerate(req, answer)
+    return answerTo(arguments.length > 1, callback, (answer) => {
+      const told = answer ?? orEvent(this)
+      if (Store === EventEmitter) later(told, needsExpressSession('regenerate'))
+      else super.regenerate(req, told)
     })
   }
 
   load(sid, callback) {
-    return answerTo(arguments.length > 1, callback, (answer = nobody) => {
-      if (Store === EventEmitter) later(answer, needsExpressSession('load'))
-      else super.load(sid, answer)
+    return answerTo(arguments.length > 1, callback, (answer) => {
+      const told = answer ?? orEvent(this)
+      if (Store === EventEmitter) later(told, needsExpressSession('load'))
+      else super.load(sid, told)
     })
   }
 }
 
-const nobody = () => {}
+/** In place of a callback, where express-session's own code wants one: a failure is an event. */
+const orEvent = (store) => (error) => {
+  if (error) announce(store, 'error', error)
+}
 
 function checkOptions(options) {
   if (options === undefined) return {}
   if (typeof options === 'string') return { url: options }
-  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return options
-  throw new RustStoreError('ERR_STORE_CONFIG', 'RustStore takes a URL or an object of options', {
-    operation: 'open',
-  })
+  if (isUrl(options)) return { url: options.href }
+  if (isPlain(options)) return options
+  const isObject = typeof options === 'object' && options !== null
+  const got = isObject ? `an instance of ${options.constructor?.name}` : String(options)
+  throw new RustStoreError(
+    'ERR_STORE_CONFIG',
+    `RustStore takes a URL or a plain object of options; got ${got}`,
+    { operation: 'open' },
+  )
 }
 
 /** The state of a store that is not closed. */
@@ -342,8 +353,14 @@ function count(slow, operation, ms) {
 
 /** A session with its sid as `id`, unless it has an id of its own. */
 function withId(session, sid) {
-  if (Object.hasOwn(session, 'id')) return session
-  return Object.defineProperty(session, 'id', { value: sid, configurable: true, writable: true })
+  const own = Object.getOwnPropertyDescriptor(session, 'id')
+  if (own?.enumerable) return session
+  // A serializer may hand out one object for two sids, or one that is frozen.
+  const isFree = own === undefined && Object.isExtensible(session)
+  const named = isFree
+    ? session
+    : Object.assign(Object.create(Object.getPrototypeOf(session)), session)
+  return Object.defineProperty(named, 'id', { value: sid, configurable: true, writable: true })
 }
 
 /** Pages of all sessions, one in each turn of the event loop. */

@@ -74,6 +74,19 @@ test('stats and ls tell what there is, and neither sids nor data unless asked', 
     assert.equal(full.stdout.split('\n').length, 5, 'a sid is one line, whatever is in it')
   }))
 
+test('ls goes on past a time that is none', (t) =>
+  check(t, async () => {
+    const url = `file:${folder(t)}`
+    const store = new RustStore(url)
+    for (const [sid, expires] of Object.entries({ a: 'once', b: 8.64e15 + 1, c: null })) {
+      await store.set(sid, { cookie: { expires } })
+    }
+    await store.close()
+    const { code, stdout, stderr } = await command([url, 'ls'])
+    assert.deepEqual([code, stderr], [0, ''])
+    assert.equal(stdout.match(/\tby ttl\t/g)?.length, 3, stdout)
+  }))
+
 test('export, import and copy move sessions as they are', (t) =>
   check(t, async () => {
     const from = await filled(t)

@@ -184,6 +184,18 @@ describe('a flood of bots', () => {
     })
   }
 
+  test('bots that come twice push out no people who come all the time', async () => {
+    const store = new RustStore({ max: 1000 })
+    const people = Array.from({ length: 100 }, (_, i) => `person${i}`)
+    for (const sid of people) await store.set(sid, live())
+    for (let bots = 0; bots < 5000; bots++) {
+      await store.set(`bot${bots}`, live())
+      await visit(store, `bot${bots}`)
+      if (bots % 100) continue
+      for (const sid of people) assert.ok(await visit(store, sid), `${sid} after ${bots} bots`)
+    }
+  })
+
   test('people who sign in during it can go on', async () => {
     const store = new RustStore({ max: 500 })
     let bots = 0

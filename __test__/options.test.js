@@ -42,6 +42,8 @@ describe('taken', () => {
     'the URL memory:': 'memory:',
     'a named URL': `memory:${fresh()}`,
     'a URL as an option': { url: `memory:${fresh()}` },
+    'a URL as URL': new URL(`memory:${fresh()}?max=10`),
+    'a URL as URL in the options': { url: new URL(`memory:${fresh()}`) },
     'every option at once': {
       url: 'memory:',
       prefix: 'p:',
@@ -144,6 +146,26 @@ describe('refused with ERR_STORE_CONFIG', () => {
       refused(argument)
     })
   }
+
+  const Configuration = class {
+    get max() {
+      return 10
+    }
+  }
+  const OTHERS = [new Map([['max', 10]]), new Date(), Promise.resolve({ max: 10 })]
+  for (const argument of [...OTHERS, new Configuration(), Object.create({ max: 10 })]) {
+    const name = argument.constructor.name
+    test(`an object whose keys do not tell what it says: ${name}`, () => {
+      refused(argument, 'plain object', name)
+    })
+  }
+
+  test('the bounds of a name, under each prefix', () => {
+    const url = `memory:${fresh()}`
+    new RustStore({ url, prefix: 'a:', max: 2 })
+    new RustStore({ url, prefix: 'b:', max: 3 })
+    refused({ url, prefix: 'a:', max: 3 }, url, '"a:"', 'max 2')
+  })
 
   const MISSPELLED = {
     tll: 'ttl',

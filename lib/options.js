@@ -14,6 +14,19 @@ function optionsText(options) {
   return JSON.stringify(described)
 }
 
+/** Whether it is a URL, of whatever realm. */
+const isUrl = (value) => Object.prototype.toString.call(value) === '[object URL]'
+
+/**
+ * Whether it is an object that was written as one: what a Map, a promise or an instance of a class has to say
+ * is not in its keys. By the prototypes, since Jest's objects are another realm's.
+ */
+function isPlain(value) {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
 function describe(value) {
   switch (typeof value) {
     case 'undefined':
@@ -27,10 +40,11 @@ function describe(value) {
       return { function: true }
     case 'object':
       if (Array.isArray(value)) return value.map(describe)
+      if (isUrl(value)) return value.href
       return value === null ? null : { object: true }
     default:
       return { number: String(value) }
   }
 }
 
-module.exports = { optionsText }
+module.exports = { isPlain, isUrl, optionsText }

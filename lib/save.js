@@ -37,7 +37,6 @@ function save(engine, key, session) {
   const { outline, maxAge } = engine.texts
   if (engine.isBehind(key, session)) return saveBehind(engine, key, session, text, outline, maxAge)
   const base = baseOf(session, engine.place, key)
-  ask(session, base, engine.ttl)
   // What cannot be merged, and was read as it is now but for its cookie.
   if (
     base !== undefined &&
@@ -46,6 +45,7 @@ function save(engine, key, session) {
   ) {
     return saveCookie(engine, key, session, base)
   }
+  ask(session, base, engine.ttl)
   return write(engine, key, session, text, base, session.cookie, outline, maxAge)
 }
 
@@ -61,15 +61,17 @@ function saveBehind(engine, key, session, text, outline, maxAge) {
 
 /**
  * Saves the cookie of a session, and nothing else of it: what a touch does where the app has changed more of
- * the cookie than its expiry. After `ask`.
+ * the cookie than its expiry.
  */
 function saveCookie(engine, key, session, base) {
   if (engine.isBehind(key, session)) {
     return engine.waiting.behind(key, () => engine.move(key, session))
   }
-  const extra = numbers[EXTRA] + COOKIE_ONLY
   const withCookie = (read) => engine.texts.withCookie(wholeOf(read), session)
   const own = withCookie(base)
+  // Not before: what makes a text may run code of the app's, which may call the store.
+  ask(session, base, engine.ttl)
+  const extra = numbers[EXTRA] + COOKIE_ONLY
 
   function writeCookie(text, from) {
     numbers[EXTRA] = extra
@@ -100,8 +102,9 @@ function saveCookie(engine, key, session, base) {
         outline: numbers[OUTLINE],
         maxAge: numbers[MAX_AGE],
       }
+      const renewed = withCookie(now)
       ask(session, base, engine.ttl)
-      return writeCookie(withCookie(now), now)
+      return writeCookie(renewed, now)
     })
   }
 

@@ -2,6 +2,7 @@
 // records.
 'use strict'
 
+const { isPromise } = require('node:util').types
 const { unreadable } = require('./errors')
 const { stringify } = require('./json')
 const { shorten, written } = require('./short')
@@ -22,6 +23,11 @@ class Texts {
   /** The session of a text; throws what the serializer throws, and where it is none. */
   parse(text) {
     const session = this.read(text)
+    if (!this.isJson && isPromise(session)) {
+      throw new TypeError(
+        '"parse" of the option "serializer" must be synchronous, and returned a promise',
+      )
+    }
     if (typeof session === 'object' && session !== null) return session
     throw new TypeError('the record is not an object')
   }

@@ -172,6 +172,33 @@ module.exports = (row) => {
     })
   }
 
+  rule('serializer: one that parses to a promise is corrupt, and why is told', async (ctx) => {
+    const parse = async (text) => JSON.parse(text)
+    const store = await ctx.open({ serializer: { stringify: JSON.stringify, parse } })
+    await store.set('a', h.plain())
+    const heard = once(store, 'corrupt')
+    assert.equal(await store.get('a'), undefined)
+    const [sid, cause] = await heard
+    assert.equal(sid, 'a')
+    assert.match(cause.message, /"parse" .*"serializer".*synchronous/)
+  })
+
+  rule("no callback: a failure in express-session's own methods is an event, too", async (ctx) => {
+    const store = await ctx.open()
+    store.generate = () => {}
+    await store.close()
+    for (const [operation, call] of [
+      ['destroy', (none) => store.regenerate({ sessionID: 'a' }, none)],
+      ['get', (none) => store.load('a', none)],
+    ]) {
+      for (const none of [undefined, null]) {
+        const heard = once(store, 'error')
+        assert.equal(call(none), undefined)
+        h.isStoreError((await heard)[0], 'ERR_STORE_CLOSED', operation)
+      }
+    }
+  })
+
   rule('size: over maxSessionBytes is ERR_STORE_TOO_LARGE, the old record kept', async (ctx) => {
     const store = await ctx.open({ maxSessionBytes: 1000 })
     // A text of `bytes` bytes of UTF-8, three to a character.

@@ -288,6 +288,26 @@ module.exports = (row) => {
     await time.livesUntil(store, 'a', start + 6 * time.minute, 'touched by the other request')
   })
 
+  rule('touch: code of the app that runs while its cookie is written', async ({ open, clock }) => {
+    const time = clock()
+    const store = await open()
+    await h.seed(store, 'other', {}, 9 * time.minute)
+    const start = Date.now()
+    await h.seed(store, 'a', {}, 2 * time.minute)
+    const [other, session] = [await h.load(store, 'other'), await h.load(store, 'a')]
+    session.cookie.httpOnly = false
+    const { toJSON } = session.cookie
+    Object.defineProperty(session.cookie, 'toJSON', {
+      value() {
+        other.touch()
+        store.touch('other', other, undefined)
+        return toJSON.call(this)
+      },
+    })
+    await store.touch('a', session)
+    await time.livesUntil(store, 'a', start + 2 * time.minute, 'its own expiry')
+  })
+
   rule('touchAfter: skips touches that move the expiry by less', async ({ open, clock }) => {
     const time = clock()
     const store = await open({ touchAfter: time.seconds(2) })

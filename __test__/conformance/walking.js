@@ -64,6 +64,25 @@ module.exports = (row) => {
     assert.deepEqual(h.dataOf(await store.get('a')), { n: 1, theirs: true, mine: true })
   })
 
+  rule('all: as array, of sessions that can take no id, or are one object', async ({ open }) => {
+    const made = new Map()
+    const parse = (text) => {
+      if (!made.has(text))
+        made.set(
+          text,
+          JSON.parse(text, (_, value) => Object.freeze(value)),
+        )
+      return made.get(text)
+    }
+    const store = await open({ serializer: { stringify: JSON.stringify, parse } })
+    for (const sid of ['a', 'b']) await store.set(sid, { n: 1 })
+    const all = await store.all({ as: 'array' })
+    assert.deepEqual(all.map(({ id, n }) => [id, n]).sort(), [
+      ['a', 1],
+      ['b', 1],
+    ])
+  })
+
   rule('length and ids: follow set and destroy', async ({ open }) => {
     const store = await open()
     assert.equal(await store.length(), 0)

@@ -23,6 +23,9 @@ export const stores: store.RustStore[] = [
   new RustStore({ prefix: 'a:' }),
   new RustStore({ url: 'memory:app?max=10', touchAfter: 0, max: 10, maxBytes: 1 << 20 }),
   new RustStore({ ttl: 60, merge: false, atomic: ['passport'], maxSessionBytes: 4096 }),
+  new RustStore(new URL('memory:app')),
+  new RustStore(process.env.SESSION_URL ?? { atomic: ['user'] as const, max: undefined }),
+  new RustStore({ url: process.env.SESSION_URL }),
   new RustStore({ url: 'file:./sessions', durability: 'normal', mapSize: 2 ** 30, create: false }),
 ]
 

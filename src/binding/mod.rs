@@ -14,6 +14,7 @@ mod bell;
 mod handle;
 mod hot;
 mod lines;
+mod mailbox;
 mod operate;
 mod outline;
 mod saving;
@@ -33,10 +34,11 @@ use serde_json::json;
 use self::{
     answer::{EXTRA, NOW, NUMBER, Outcome, Raw, array, error_json, tell, undefined},
     handle::Handle,
+    mailbox::{Carrier, Mailbox},
     operate::{Work, inside, operate},
     outline::Outlines,
     text::Text,
-    waiting::{Carrier, Mailbox, Waiting},
+    waiting::Waiting,
 };
 use crate::{
     backend::{Event, Inside},

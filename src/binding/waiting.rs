@@ -7,28 +7,26 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, OnceLock, Weak,
-        atomic::{
-            AtomicBool,
-            Ordering::{AcqRel, Acquire, Relaxed, Release},
-        },
+        Arc,
+        atomic::Ordering::{Acquire, Relaxed, Release},
     },
-    task::{Poll, Wake, Waker},
-    thread::{self, ThreadId},
+    task::{Poll, Waker},
     vec::IntoIter,
 };
 
 use napi::{Result, sys};
-use parking_lot::Mutex;
 
-use super::{answer::Outcome, bell::Bell, lines::Lines, operate::Running};
-use crate::{
-    backend::Event,
-    transport::{Protocol, Socket, Transport},
+use super::{
+    answer::Outcome,
+    bell::Bell,
+    lines::Lines,
+    mailbox::{GroupBell, Mailbox},
+    operate::Running,
 };
+use crate::{backend::Event, transport::Socket};
 
 /// How an operation began.
 pub enum Begun {
@@ -65,94 +63,6 @@ struct Drained {
     left: IntoIter<Operation>,
     /// Those that go on waiting.
     waiting: Vec<Operation>,
-}
-
-/// What other threads see of this.
-pub struct Mailbox {
-    /// Set once JavaScript can be called.
-    bell: OnceLock<Bell>,
-    thread: ThreadId,
-    ready: Mutex<VecDeque<u64>>,
-    events: Mutex<Vec<Event>>,
-    carried: Mutex<Vec<(Socket, Arc<dyn Protocol>)>>,
-    /// Another thread has made output.
-    has_output: AtomicBool,
-    /// Nothing is carried any more.
-    is_closed: AtomicBool,
-}
-
-impl Mailbox {
-    /// For the thread that it is made on.
-    pub fn new() -> Mailbox {
-        Mailbox {
-            bell: OnceLock::new(),
-            thread: thread::current().id(),
-            ready: Mutex::default(),
-            events: Mutex::default(),
-            carried: Mutex::default(),
-            has_output: AtomicBool::new(false),
-            is_closed: AtomicBool::new(false),
-        }
-    }
-
-    /// Leaves an event for JavaScript.
-    pub fn post(&self, event: Event) {
-        self.events.lock().push(event);
-        self.ring();
-    }
-
-    fn ring(&self) {
-        if let Some(bell) = self.bell.get() {
-            bell.ring();
-        }
-    }
-}
-
-/// Has JavaScript carry connections, for as long as it has the store.
-pub struct Carrier(pub Weak<Mailbox>);
-
-impl Transport for Carrier {
-    fn carry(&self, socket: Socket, protocol: Arc<dyn Protocol>) {
-        let Some(mailbox) = self.0.upgrade() else { return protocol.lost() };
-        let mut carried = mailbox.carried.lock();
-        if mailbox.is_closed.load(Acquire) {
-            drop(carried);
-            return protocol.lost();
-        }
-        carried.push((socket, protocol));
-        drop(carried);
-        mailbox.ring();
-    }
-
-    fn wake(&self) {
-        // On its own thread a flush is about to follow.
-        if let Some(mailbox) = self.0.upgrade()
-            && thread::current().id() != mailbox.thread
-        {
-            mailbox.has_output.store(true, Release);
-            mailbox.ring();
-        }
-    }
-}
-
-struct GroupBell {
-    id: u64,
-    /// It was woken, and not polled since.
-    awake: AtomicBool,
-    mailbox: Arc<Mailbox>,
-}
-
-impl Wake for GroupBell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.awake.swap(true, AcqRel) {
-            self.mailbox.ready.lock().push_back(self.id);
-            self.mailbox.ring();
-        }
-    }
 }
 
 /// See the top of the file.
@@ -199,7 +109,7 @@ impl Waiting {
 
     fn new_group(&self) -> Group {
         let (id, mailbox) = (self.new_id(), self.mailbox.clone());
-        let bell = Arc::new(GroupBell { id, awake: AtomicBool::new(false), mailbox });
+        let bell = Arc::new(GroupBell::new(id, mailbox));
         Group { waker: bell.clone().into(), bell, operations: Vec::new() }
     }
 

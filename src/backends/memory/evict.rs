@@ -56,6 +56,13 @@ impl Queue {
         self.swept.pop_front().or_else(|| self.rest.pop_front())
     }
 
+    /// Drops an entry that was pushed not long ago.
+    fn take_back(&mut self, hash: u64) {
+        if let Some(place) = self.rest.iter().rposition(|other| *other == hash) {
+            self.rest.remove(place);
+        }
+    }
+
     fn at(&self, place: usize) -> u64 {
         let rest = place.checked_sub(self.swept.len());
         rest.map_or_else(|| self.swept[place], |place| self.rest[place])
@@ -107,18 +114,26 @@ impl Queues {
             if hits == 0 {
                 return Some(hash);
             }
-            table.set_hits(hash, if from_small { 0 } else { hits - 1 });
+            // What moves on is known by its reads there, too: those that come once more and never again are
+            // to leave before those that come all the time.
+            table.set_hits(hash, hits - 1);
             self.main.push(hash);
             looked_at.push((hits, hash));
         }
         // A flood may stand behind more people than were looked at.
+        let moved = looked_at.len();
         let newcomers = self.small.len();
         let samples =
             (0..SAMPLES.min(newcomers)).map(|step| newcomers * step / SAMPLES.min(newcomers));
         let samples = samples.map(|place| self.small.at(place)).filter(|hash| *hash != keep);
         looked_at.extend(samples.filter_map(|hash| Some((table.hits(hash)?, hash))));
-        // The entry stays behind, and is dropped when its turn comes.
-        looked_at.into_iter().min_by_key(|(hits, _)| *hits).map(|(_, hash)| hash)
+        let (place, (_, victim)) =
+            looked_at.into_iter().enumerate().min_by_key(|(_, (hits, _))| *hits)?;
+        // That of a newcomer stays behind, and is dropped when its turn comes.
+        if place < moved {
+            self.main.take_back(victim);
+        }
+        Some(victim)
     }
 
     /// Takes off the entry whose turn it is, and those of removed records before it.
@@ -174,6 +189,26 @@ mod tests {
         }
         for bot in 1000..11_000 {
             add(&mut queues, &table, bot);
+            while table.len() > 100 {
+                let victim = queues.victim(bot, &table).unwrap();
+                assert!(victim >= 1000, "user {victim} was pushed out by bot {bot}");
+                table.0.borrow_mut().remove(&victim);
+            }
+        }
+    }
+
+    #[test]
+    fn who_comes_once_more_leaves_before_who_comes_all_the_time() {
+        let (mut queues, table) = (Queues::default(), Fake::default());
+        for user in 0..50 {
+            add(&mut queues, &table, user);
+        }
+        for bot in 1000..11_000 {
+            add(&mut queues, &table, bot);
+            table.set_hits(bot, 1);
+            if bot % 10 == 0 {
+                (0..50).for_each(|user| table.set_hits(user, 3));
+            }
             while table.len() > 100 {
                 let victim = queues.victim(bot, &table).unwrap();
                 assert!(victim >= 1000, "user {victim} was pushed out by bot {bot}");

@@ -42,8 +42,13 @@ pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
         Entry::Occupied(entry) => Err(Error::new(
             Kind::Config,
             format!(
-                "\"memory:{}\" is already open with {}; open it with the same \"max\" and \"maxBytes\" everywhere",
+                "\"memory:{}\"{} is already open with {}; open it with the same \"max\" and \"maxBytes\" everywhere",
                 options.place,
+                if prefix.is_empty() {
+                    String::new()
+                } else {
+                    format!(" with the prefix {prefix:?}")
+                },
                 entry.get().bounds
             ),
         )),
