@@ -76,7 +76,8 @@ test('an expiry is shown as a time also where the stored cookie is an odd one', 
   )
   const distant = '+010001-01-01T00:00:00.000Z'
   assert.equal(await shown({ originalMaxAge: HOUR, expires: distant }), distant)
-  assert.equal(await shown({ originalMaxAge: null, expires: past }), past.toISOString())
+  // It is there, so it ends later than it says; by how much nobody can tell.
+  isAbout(await shown({ originalMaxAge: null, expires: past }), 24 * HOUR)
   for (const originalMaxAge of [-1e16, 1e16]) {
     const text = await shown({ originalMaxAge, expires: late })
     assert.ok(text >= late.toISOString() || text === '+275760-09-13T00:00:00.000Z', text)

@@ -35,6 +35,12 @@ class Stamped extends Returned {
   }
 }
 
+// Of a cookie as it was, which tells its `expires` as a number: what that was.
+const HANDED = Symbol('handed')
+
+// How many places or sids an object may have a base of.
+const MOST_BASES = 4
+
 /**
  * What an object was read as. Once an object has it, it is not changed: others may have the same.
  *
@@ -45,6 +51,7 @@ class Stamped extends Returned {
  * cookie): of its cookie, as handed out.
  * `handed`: where `expires` is only as much as is known, the very value that was handed out: one of
  * the same time that the app has set is a touch.
+ * `other`: the base of the same object under another sid or in another store, where it was saved there, too.
  */
 class Base {
   constructor(
@@ -71,11 +78,12 @@ class Base {
     this.originalMaxAge = originalMaxAge
     this.attributes = attributes
     this.handed = handed
+    this.other = undefined
   }
 
   /** The same once more, to be given to an object when it has been changed. */
   copy() {
-    return new Base(
+    const copy = new Base(
       this.place,
       this.sid,
       this.text,
@@ -88,11 +96,19 @@ class Base {
       this.attributes,
       this.handed,
     )
+    copy.other = this.other
+    return copy
+  }
+
+  isOf(place, sid) {
+    return this.place === place && this.sid === sid
   }
 
   /** Whether a cookie that tells the time `date` has its expiry as it was handed out. */
   isExpiryOf(cookie, date) {
-    return date === this.expires && (this.handed === undefined || this.handed === cookie.expires)
+    if (date !== this.expires) return false
+    const { handed } = this
+    return handed === undefined || handed === cookie.expires || handed === cookie[HANDED]
   }
 }
 
@@ -101,16 +117,31 @@ class Base {
 // is then given up, again and again where a backend has large versions: a `get` took half as long again.
 new Base('', '', '', -1, 0.5, 0.5, 0.5, 0.5, undefined, undefined, '')
 
-/** Gives `session` a base. */
-const setBase = Stamped.write
+/** Gives `session` a base that no other object has yet, beside those of other places or sids. */
+function setBase(session, base) {
+  base.other = withoutOf(Stamped.read(session), base, MOST_BASES - 1)
+  Stamped.write(session, base)
+}
+
+/** Of a base and its others the first so many, without that of the place and the sid of `base`. */
+function withoutOf(former, base, most) {
+  if (former === undefined || most === 0) return undefined
+  if (former.isOf(base.place, base.sid)) return withoutOf(former.other, base, most)
+  const other = withoutOf(former.other, base, most - 1)
+  if (other === former.other) return former
+  const copy = former.copy()
+  copy.other = other
+  return copy
+}
 
 /** The same of an object that was just made: looking whether it has one would take longer. */
 const setFirstBase = Stamped.first
 
 /** The base of `session`, if it was read at this place under this sid. */
 function baseOf(session, place, sid) {
-  const base = Stamped.read(session)
-  return base !== undefined && base.place === place && base.sid === sid ? base : undefined
+  let base = Stamped.read(session)
+  while (base !== undefined && !base.isOf(place, sid)) base = base.other
+  return base
 }
 
 /** Gives an object that was made from another the base of that. */
@@ -127,4 +158,4 @@ function copyBase(from, to) {
   setFirstBase(to, own)
 }
 
-module.exports = { Base, baseOf, copyBase, setBase, setFirstBase }
+module.exports = { Base, HANDED, baseOf, copyBase, setBase, setFirstBase }

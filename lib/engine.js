@@ -5,7 +5,7 @@
 const native = require('./native')
 const { RustStoreError, fromEngine, unreadable } = require('./errors')
 const { baseOf } = require('./base')
-const { KEEP, isCookieChanged } = require('./expiry')
+const { KEEP, LATER, isCookieChanged } = require('./expiry')
 const { optionsText } = require('./options')
 const { ALL } = require('./order')
 const { Pending } = require('./pending')
@@ -15,6 +15,7 @@ const { Texts } = require('./texts')
 const { Waiting } = require('./waiting')
 const {
   numbers,
+  EXPIRES,
   EXTRA,
   FAILED,
   NOW,
@@ -142,7 +143,14 @@ class Engine {
       return saveCookie(this, key, session, base)
     }
     if (rule === KEEP) return undefined
-    return this.nothing(native.touch(this.handle, key, tell(base)))
+    if (this.waiting === undefined || rule === LATER || numbers[EXPIRES] > numbers[NOW]) {
+      return this.nothing(native.touch(this.handle, key, tell(base)))
+    }
+    // It ends the session.
+    if (!this.isBehind(key)) return this.nothing(native.touch(this.handle, key, tell(base)), key)
+    const pending = this.waiting.behind(key, () => this.move(key, session))
+    pending.removes = true
+    return pending
   }
 
   destroy(sid) {

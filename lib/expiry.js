@@ -2,6 +2,7 @@
 // of records. All times are ms since the epoch.
 'use strict'
 
+const { HANDED } = require('./base')
 const { RustStoreError } = require('./errors')
 const { fromIso, isIso, toIso } = require('./iso')
 
@@ -68,7 +69,7 @@ function wanted(session, ttl, base, now) {
   if (base === undefined || isMaxAgeMoved(base.originalMaxAge, cookie?.originalMaxAge)) rule = SET
   else if (told && base.isExpiryOf(cookie, date)) rule = KEEP
   // Moved into the past. One that was moved ahead, and that time has overtaken, was not.
-  else if (told && date <= now && date < base.expires) rule = SET
+  else if (told && date <= now && !(date >= base.expires)) rule = SET
   return { expires, moved: false, rule }
 }
 
@@ -84,10 +85,10 @@ function frozen(session, ttl) {
   const { cookie } = session
   const known = typeof cookie === 'object' && cookie !== null
   const seconds = typeof ttl === 'function' ? ttlMs(ttl, session) / 1000 : undefined
-  const { originalMaxAge } = cookie ?? {}
+  const { originalMaxAge, expires } = cookie ?? {}
   return {
     cookie: known
-      ? { ...attributesOf(cookie), expires: toMs(cookie.expires), originalMaxAge }
+      ? { ...attributesOf(cookie), expires: toMs(expires), [HANDED]: expires, originalMaxAge }
       : undefined,
     ttl: seconds === undefined ? ttl : () => seconds,
   }
@@ -96,7 +97,8 @@ function frozen(session, ttl) {
 /**
  * The expiry to show for a record of which only the text is known, whose cookie tells one. A touch may have
  * moved it since: then by what express-session moves it by, or by the `ttl` function, so that what is shown is
- * never before the real one. Puts it into the cookie.
+ * never before the real one. A record that is there does not end in the past, whoever moved it. Puts it into
+ * the cookie.
  */
 function showExpiry(session, ttl, now) {
   const { cookie } = session
@@ -109,8 +111,14 @@ function showExpiry(session, ttl, now) {
     return touched
   }
   const told = fromIso(cookie.expires)
-  if (touched > told) cookie.expires = text
-  return touched > told ? touched : told
+  if (touched > told) {
+    cookie.expires = text
+    return touched
+  }
+  if (!(told <= now) || typeof ttl !== 'number') return told
+  const ahead = clamp(Math.trunc(now + ttl))
+  cookie.expires = toIso(ahead)
+  return ahead
 }
 
 /** When a record ends that was touched just now, as far as it can be told: NaN where it cannot. */
@@ -174,4 +182,4 @@ function attributesOf(cookie) {
   return recent
 }
 
-module.exports = { KEEP, attributesOf, frozen, isCookieChanged, showExpiry, toMs, wanted }
+module.exports = { KEEP, LATER, attributesOf, frozen, isCookieChanged, showExpiry, toMs, wanted }

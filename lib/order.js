@@ -23,9 +23,9 @@ class Order {
     return this.#busy.size !== 0 && (this.#busy.has(key) || this.#busy.has(ALL))
   }
 
-  /** Whether operations on this sid do wait. */
+  /** Whether operations on this sid, or on all of them, do wait. */
   isHeld(key) {
-    return this.#queueOf(key)?.length > 0
+    return this.#queueOf(key)?.some(({ behind }) => behind === key || behind === ALL) === true
   }
 
   /** Whether the last of the operations on this sid that wait removes it. */

@@ -29,10 +29,10 @@ class Sockets {
 
   /**
    * Carries a connection, which does not keep the process alive.
-   *
-   * @param fd the file descriptor, which is closed with the socket
    */
-  carry(handle, id, fd) {
+  carry(handle, id) {
+    const fd = native.claim(handle, id)
+    if (fd < 0) return
     try {
       this.#sockets.set(id, open(id, fd, this.#listener))
     } catch {

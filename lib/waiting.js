@@ -39,6 +39,9 @@ const LONG = 4096
 // Such turns that are waited for before what is late has failed.
 const TURNS = 8
 
+// How often within a deadline an operation without one is looked after, once it has taken as long.
+const STEPS = 8
+
 // Operations that one counts as over which a server takes long: it would be left with the last of them when
 // the turn ends.
 const SLOW = 4
@@ -220,7 +223,7 @@ class Waiting {
     const events = this.#handle === undefined ? undefined : native.events(this.#handle)
     if (events === undefined) return
     for (const [name, detail] of JSON.parse(events)) {
-      if (name === 'socket') this.#sockets.carry(this.#handle, ...detail)
+      if (name === 'socket') this.#sockets.carry(this.#handle, detail)
       else this.#onEvents(name, name === 'down' ? fromEngine(detail) : detail)
     }
     // What has waited for a socket: only now that all of them are known.
@@ -309,7 +312,13 @@ class Waiting {
     const isLate = own.some(({ since }) => since + this.#timeout <= now)
     if (isLate && this.#handle !== undefined) native.late(this.#handle)
     this.#flush()
-    for (const { deadline } of pendingOf(this)) next = Math.min(next, deadline)
+    for (const { since, deadline } of pendingOf(this)) {
+      const isBounded = deadline !== Number.POSITIVE_INFINITY
+      next = Math.min(
+        next,
+        isBounded ? deadline : Math.max(since + this.#timeout, now + this.#timeout / STEPS),
+      )
+    }
     if (this.#size > 0 && this.#timer === undefined)
       this.#arm(Math.min(this.#timeout, Math.max(1, next - now)))
   }

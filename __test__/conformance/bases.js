@@ -204,6 +204,33 @@ module.exports = (row) => {
     assert.deepEqual(gone, [])
   })
 
+  rule('base: stays where the object is saved elsewhere as well', async ({ open }) => {
+    const stores = [await open(), await open(), await open()]
+    const [store, ...elsewhere] = stores
+    await h.seed(store, 'a', { n: 1 })
+    const mine = await h.load(store, 'a')
+    const theirs = await h.load(store, 'a')
+    theirs.theirs = true
+    await store.set('a', theirs)
+    for (const saves of [1, 2]) {
+      mine.saves = saves
+      for (const other of elsewhere) await other.set('a', mine)
+      await store.set('b', mine)
+      await store.set('a', mine)
+      assert.deepEqual(h.dataOf(await store.get('a')), { n: 1, theirs: true, saves })
+      for (const other of elsewhere) {
+        assert.deepEqual(h.dataOf(await other.get('a')), { n: 1, saves })
+      }
+    }
+    // In none of them is it brought back.
+    for (const one of stores) {
+      await one.destroy('a')
+      await one.set('a', mine)
+      assert.equal(await one.get('a'), undefined)
+    }
+    assert.ok(await store.get('b'))
+  })
+
   rule('base: under another prefix it is a new session', { shared: true }, async (ctx) => {
     const store = await ctx.open({ prefix: 'one:' })
     const elsewhere = await ctx.again(store, { prefix: 'two:' })

@@ -27,6 +27,17 @@ module.exports = (row) => {
     await time.livesUntil(store, 'a', start + 4 * minute, 'saved without touching')
   })
 
+  rule('moved: by nobody, also where the save has to wait for another of its sid', async (ctx) => {
+    const { time, store, start, mine, minute } = await scene(ctx)
+    const next = await h.load(store, 'a')
+    await time.until(start + minute)
+    mine.mine = true
+    next.next = true
+    await Promise.all([store.set('a', mine), store.set('a', next)])
+    assert.deepEqual(h.dataOf(await store.get('a')), { n: 1, mine: true, next: true })
+    await time.livesUntil(store, 'a', start + 4 * minute, 'saved twice without touching')
+  })
+
   rule("moved: as get handed it out, another request's touch stays", async (ctx) => {
     const { time, store, other, start, mine, theirs, minute } = await scene(ctx)
     await time.until(start + 2 * minute)
@@ -136,6 +147,21 @@ module.exports = (row) => {
     await store.set('a', session)
     assert.equal(await store.get('a'), undefined)
   })
+
+  for (const cookie of [{ originalMaxAge: null, expires: null }, {}]) {
+    for (const method of ['set', 'touch']) {
+      const before = `a cookie ${JSON.stringify(cookie)}`
+      rule(`moved: into the past, from ${before}, destroys too (${method})`, async ({ open }) => {
+        const store = await open()
+        await store.set('a', { cookie, n: 1 })
+        const session = await store.get('a')
+        session.cookie.expires = new Date(Date.now() - 1000)
+        await store[method]('a', session)
+        assert.equal(await store.get('a'), undefined)
+        assert.equal(await store.length(), 0)
+      })
+    }
+  }
 
   rule('moved: into the past by theirs, mine does not bring it back', async (ctx) => {
     const { store, other, mine, theirs } = await scene(ctx)

@@ -119,4 +119,54 @@ module.exports = (row) => {
     await Promise.all(saved)
     assert.equal(await store.get('a'), undefined)
   })
+
+  rule('order: what waits for a clear holds up no other sid', async ({ open }) => {
+    const store = await open()
+    const session = h.plain({ n: 1 })
+    await store.set('a', session)
+    const asked = [store.clear(), store.set('a', session), store.set('a', session)]
+    asked.push(store.set('b', h.plain({ n: 2 })))
+    assert.equal((await store.get('b')).n, 2)
+    await Promise.all(asked)
+    assert.equal((await store.get('b')).n, 2)
+  })
+
+  rule('order: a touch that ends the session comes after the saves before it', async ({ open }) => {
+    const store = await open()
+    const gone = h.listen(store, 'gone')
+    for (let round = 0; round < 20; round++) {
+      const sid = `sid${round}`
+      await h.seed(store, sid, { n: 0 })
+      const mine = await h.load(store, sid)
+      // No Session, whose setter changes more of the cookie.
+      const theirs = await store.get(sid)
+      theirs.cookie.expires = new Date(0)
+      mine.n = 1
+      const asked = [store.set(sid, mine)]
+      mine.n = 2
+      asked.push(store.set(sid, mine), store.touch(sid, theirs))
+      await Promise.all(asked)
+      assert.equal(await store.get(sid), undefined)
+    }
+    await h.quiet(store)
+    assert.deepEqual(gone, [])
+  })
+
+  rule('order: a save after a touch that ends its session is refused', async ({ open }) => {
+    const store = await open()
+    const gone = h.listen(store, 'gone')
+    const sids = Array.from({ length: 20 }, (_, round) => `sid${round}`)
+    for (const sid of sids) {
+      await h.seed(store, sid, { n: 0 })
+      const mine = await h.load(store, sid)
+      // No Session, whose setter changes more of the cookie.
+      const theirs = await store.get(sid)
+      theirs.cookie.expires = new Date(0)
+      mine.n = 1
+      await Promise.all([store.touch(sid, theirs), store.set(sid, mine)])
+      assert.equal(await store.get(sid), undefined)
+    }
+    await h.quiet(store)
+    assert.deepEqual(gone.flat(), sids)
+  })
 }

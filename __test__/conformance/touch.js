@@ -30,6 +30,39 @@ module.exports = (row) => {
     await time.livesUntil(store, 'a', start + 3 * time.minute, 'touched after a minute')
   })
 
+  rule('touch: of what lives by another touch', async ({ open, clock }) => {
+    const time = clock()
+    const store = await open()
+    const start = Date.now()
+    await h.seed(store, 'a', { n: 1 }, 2 * time.minute)
+    for (const minutes of [1, 2.5]) {
+      await time.until(start + minutes * time.minute)
+      const session = await h.load(store, 'a')
+      session.touch()
+      await store.touch('a', session)
+    }
+    const session = await h.load(store, 'a')
+    session.n = 2
+    await store.set('a', session)
+    assert.equal((await store.get('a'))?.n, 2)
+    await time.livesUntil(store, 'a', start + 4.5 * time.minute, 'touched twice')
+  })
+
+  rule('touch: what lives is not shown as over, and a copy of it can be saved', async (ctx) => {
+    const time = ctx.clock()
+    const store = await ctx.open()
+    const start = Date.now()
+    await store.set('a', at(new Date(start + time.minute)))
+    const session = await store.get('a')
+    session.cookie.expires = new Date(start + 4 * time.minute)
+    await store.touch('a', session)
+    await time.until(start + 2 * time.minute)
+    const shown = await store.get('a')
+    assert.ok(Date.parse(shown.cookie.expires) > Date.now(), shown.cookie.expires)
+    await store.set('a', { ...shown })
+    assert.ok(await store.get('a'))
+  })
+
   rule('touch: takes a Date and an ISO string, from objects that no get made', async (ctx) => {
     const time = ctx.clock()
     const store = await ctx.open()

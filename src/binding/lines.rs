@@ -16,6 +16,8 @@ const ROOM: usize = 64 << 10;
 
 struct Line {
     protocol: Arc<dyn Protocol>,
+    /// Until JavaScript claims it: a worker thread may be ended before.
+    unclaimed: Option<Socket>,
     /// To write to it; None where JavaScript does all of it.
     socket: Option<Socket>,
     /// Once not all could be written: what JavaScript is to write, with all that follows, until it has.
@@ -32,13 +34,19 @@ pub struct Lines {
 
 impl Lines {
     /// Enters a connection, under the number that is returned.
-    pub fn enter(&self, socket: &Socket, protocol: Arc<dyn Protocol>) -> u32 {
+    pub fn enter(&self, unclaimed: Socket, protocol: Arc<dyn Protocol>) -> u32 {
         let id = self.next.get();
         self.next.set(id.wrapping_add(1));
-        let socket = again(socket);
+        let socket = again(&unclaimed);
         let rest = socket.is_none().then(Vec::new);
-        self.lines.borrow_mut().insert(id, Line { protocol, socket, rest });
+        let line = Line { protocol, unclaimed: Some(unclaimed), socket, rest };
+        self.lines.borrow_mut().insert(id, line);
         id
+    }
+
+    /// Hands a connection over to JavaScript, once.
+    pub fn claim(&self, id: u32) -> Option<Socket> {
+        self.lines.borrow_mut().get_mut(&id)?.unclaimed.take()
     }
 
     /// Who is spoken with over a connection.

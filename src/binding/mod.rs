@@ -203,7 +203,7 @@ pub fn lost(handle: Handle<'_>, line: u32) {
 }
 
 /// What the backend had to say since the last time: undefined, or JSON text of `[name, detail]`
-/// pairs. One that is named `socket` is a connection to carry, with its number and file descriptor.
+/// pairs. One that is named `socket` is a connection to carry, with its number: see [`claim`].
 #[napi]
 pub fn events(env: Env, handle: Handle<'_>) -> Result<Raw> {
     let Some(waiting) = handle.waiting() else { return Ok(undefined()) };
@@ -213,8 +213,7 @@ pub fn events(env: Env, handle: Handle<'_>) -> Result<Raw> {
         Event::Up => json!(["up"]),
         Event::Warning(text) => json!(["warning", text]),
     });
-    let sockets =
-        waiting.carried().into_iter().map(|(id, socket)| json!(["socket", [id, fd(socket)]]));
+    let sockets = waiting.carried().into_iter().map(|id| json!(["socket", id]));
     let told: Vec<_> = sockets.chain(events).collect();
     if told.is_empty() {
         return Ok(undefined());
@@ -222,7 +221,13 @@ pub fn events(env: Env, handle: Handle<'_>) -> Result<Raw> {
     text::to_js(env.raw(), json!(told).to_string().as_bytes()).map(Raw)
 }
 
-/// JavaScript's to close from here on.
+/// The file descriptor of a connection that is to be carried, JavaScript's to close from here on; -1 where
+/// there is none any more. As late as can be: whoever is ended before has it closed with the store.
+#[napi]
+pub fn claim(handle: Handle<'_>, line: u32) -> i32 {
+    handle.waiting().and_then(|waiting| waiting.lines.claim(line)).map_or(-1, fd)
+}
+
 #[cfg(unix)]
 fn fd(socket: Socket) -> i32 {
     std::os::fd::IntoRawFd::into_raw_fd(socket)

@@ -26,7 +26,7 @@ use super::{
     mailbox::{GroupBell, Mailbox},
     operate::Running,
 };
-use crate::{backend::Event, transport::Socket};
+use crate::backend::Event;
 
 /// How an operation began.
 pub enum Begun {
@@ -233,11 +233,10 @@ impl Waiting {
         }
     }
 
-    /// Connections that are to be carried from now on, each under a number.
-    pub fn carried(&self) -> Vec<(u32, Socket)> {
+    /// The numbers of connections that are to be carried from now on.
+    pub fn carried(&self) -> Vec<u32> {
         let carried = std::mem::take(&mut *self.mailbox.carried.lock());
-        let enter = |(socket, protocol)| (self.lines.enter(&socket, protocol), socket);
-        carried.into_iter().map(enter).collect()
+        carried.into_iter().map(|(socket, protocol)| self.lines.enter(socket, protocol)).collect()
     }
 
     /// Takes what was read from a connection.

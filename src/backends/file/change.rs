@@ -115,7 +115,8 @@ impl Move {
     pub fn after(self, earlier: &Move) -> Move {
         // An expiry that was set, to an earlier time perhaps, is set all the same.
         let rule = if earlier.rule == ExpiryRule::Later { self.rule } else { earlier.rule };
-        Move { rule, ..self }
+        // The record lived when the earlier one came, which has not moved its expiry yet.
+        Move { rule, now: earlier.now, ..self }
     }
 
     /// The head of the record once it is touched; none where the touch has nothing to move.

@@ -62,11 +62,20 @@ pub struct Plan {
     pub transport: Option<Arc<dyn Transport>>,
 }
 
+/// The part of a deadline after which the server counts as silent: less than all of it, so that the
+/// caller is told why.
+const PATIENCE: f64 = 0.9;
+
 fn wrong(message: impl Into<String>) -> Error {
     Error::new(Kind::Config, message)
 }
 
 impl Plan {
+    /// How long a command may take.
+    pub fn patience(&self) -> Duration {
+        self.command_timeout.mul_f64(PATIENCE)
+    }
+
     pub fn read(options: &Options) -> Result<Plan> {
         let (kind, secure) = match options.scheme {
             "rediss" | "valkeys" => ("", true),

@@ -26,6 +26,7 @@ use super::{
     batch::Call,
     command::Command,
     connect::{ask_one, connect},
+    connection::silent,
     failure::Failure,
     link::Link,
     reply::{Reply, misunderstood},
@@ -123,11 +124,14 @@ impl Cluster {
         let owner = self.nodes.read().owner(change.key()).map(|link| link.change(change.clone()));
         let Some(mut made) = owner else { return Err(self.nobody()) };
         for _ in 0..MOST_REDIRECTIONS {
-            let failure = match made.await {
+            let made_of_it = made.await;
+            if made_of_it.as_ref().is_err_and(tells_of_the_node) {
+                self.outdated.notify_one();
+            }
+            let failure = match made_of_it {
                 Err(failure) if matches!(failure.code(), "MOVED" | "ASK") => failure,
                 answer => return answer,
             };
-            self.outdated.notify_one();
             let asked = self.asked(change.key());
             let node = asked.and_then(|asked| topology::redirection(failure.detail(), &asked));
             // Half of a transaction cannot be asked for.
@@ -160,7 +164,10 @@ impl Cluster {
     /// How many masters there are, once that is known.
     pub async fn masters(&self) -> Result<usize, Failure> {
         let mut reading = self.reading.subscribe();
-        let read = reading.wait_for(|reading| !matches!(reading, Reading::Begun)).await;
+        let begun = reading.wait_for(|reading| !matches!(reading, Reading::Begun));
+        let Ok(read) = timeout(self.plan.patience(), begun).await else {
+            return Err(self.obstacle().unwrap_or_else(silent));
+        };
         match read.as_deref() {
             Ok(Reading::Failed(failure)) => Err(self.obstacle().unwrap_or_else(|| failure.clone())),
             Ok(Reading::Begun) | Err(_) => Err(unreachable()),
@@ -170,10 +177,10 @@ impl Cluster {
 
     /// The call again, where it is to be made instead, after it has failed.
     pub fn redirected(self: &Arc<Self>, call: &Call, failure: &Failure) -> Option<Call> {
-        let code = failure.code();
-        if failure.kind() == Kind::Unavailable || code == "MOVED" {
+        if tells_of_the_node(failure) {
             self.outdated.notify_one();
         }
+        let code = failure.code();
         if !matches!(code, "MOVED" | "ASK") {
             return None;
         }
@@ -367,6 +374,11 @@ async fn keep_current(cluster: Weak<Cluster>, closed: CancellationToken) {
         () = closed.cancelled() => {}
         () = work => {}
     }
+}
+
+/// Whether it may be that another node has the slot by now.
+fn tells_of_the_node(failure: &Failure) -> bool {
+    matches!(failure.kind(), Kind::Unavailable | Kind::Timeout) || failure.code() == "MOVED"
 }
 
 /// What is said after too many redirections.

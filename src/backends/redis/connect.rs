@@ -1,7 +1,7 @@
 //! Makes one connection to the server that a plan names. Knows sentinels; not who waits, and nothing of
 //! trying again.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, net::SocketAddr, path::Path, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{
@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
     task::JoinHandle,
     time::timeout,
 };
@@ -24,9 +24,9 @@ use super::{
 };
 use crate::error::Kind;
 
-/// How long one of several sentinels, and the master it names, may take before the next is asked as well.
-/// As RFC 8305, "Happy Eyeballs", has it for addresses.
-const SENTINEL_PATIENCE: Duration = Duration::from_millis(250);
+/// How long one of several addresses, or one of several sentinels with the master it names, may take before
+/// the next is tried as well. As RFC 8305, "Happy Eyeballs", has it.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// Batches that may wait to be written. Above it their order is no longer certain, so it is more than a
 /// process can have under way within a deadline.
 const QUEUE: usize = 1 << 16;
@@ -70,7 +70,7 @@ async fn by_sentinels(
     login: &Login,
 ) -> Result<Connected, Failure> {
     // So that each has its turn.
-    let patience = SENTINEL_PATIENCE.min(plan.connect_timeout / (sentinels.len() as u32 + 1));
+    let patience = patience(plan, sentinels.len());
     let mut why = Failure::new(Kind::Unavailable, NO_SENTINEL);
     let mut next = sentinels.iter();
     let mut attempts = FuturesUnordered::new();
@@ -92,6 +92,11 @@ async fn by_sentinels(
             Err(_) => {}
         }
     }
+}
+
+/// The same for so many.
+fn patience(plan: &Plan, count: usize) -> Duration {
+    PATIENCE.min(plan.connect_timeout / (count as u32 + 1))
 }
 
 const NO_SENTINEL: &str = "no sentinel answers; it is tried again";
@@ -149,7 +154,10 @@ pub async fn ask_one(connected: &mut Connected, command: &Cmd) -> Result<Value, 
 }
 
 async fn tcp(plan: &Plan, node: &Node, login: &Login, db: i64) -> Result<Connected, Failure> {
-    let stream = TcpStream::connect((node.host.as_str(), node.port)).await.map_err(not_reached)?;
+    let addresses = lookup_host((node.host.as_str(), node.port)).await.map_err(not_reached)?;
+    let addresses: Vec<_> = addresses.collect();
+    let patience = patience(plan, addresses.len());
+    let stream = first_of(&addresses, patience).await.map_err(not_reached)?;
     let _ = stream.set_nodelay(true);
     // An idle connection that was cut without a word is noticed, and costs the server no command.
     let keepalive = TcpKeepalive::new()
@@ -168,6 +176,26 @@ async fn tcp(plan: &Plan, node: &Node, login: &Login, db: i64) -> Result<Connect
         Failure::io("TLS: the server ended the connection; does it speak TLS on this port?", error)
     })?;
     start(stream, login, db).await
+}
+
+/// Connects to the first of a name's addresses that answers: others may be silent.
+async fn first_of(addresses: &[SocketAddr], patience: Duration) -> io::Result<TcpStream> {
+    let mut why = io::ErrorKind::AddrNotAvailable.into();
+    let mut next = addresses.iter();
+    let mut attempts = FuturesUnordered::new();
+    loop {
+        attempts.extend(next.next().map(TcpStream::connect));
+        let attempted = match next.len() {
+            0 => Ok(attempts.next().await),
+            _ => timeout(patience, attempts.next()).await,
+        };
+        match attempted {
+            Ok(Some(Ok(stream))) => return Ok(stream),
+            Ok(Some(Err(error))) => why = error,
+            Ok(None) => return Err(why),
+            Err(_) => {}
+        }
+    }
 }
 
 #[cfg(unix)]
@@ -211,4 +239,47 @@ where
         ask_one(&mut connected, redis::cmd("SELECT").arg(db)).await?;
     }
     Ok(connected)
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Type};
+
+    use super::*;
+
+    /// A port whose SYNs are dropped: nobody takes the few connections that it has room for.
+    fn silent() -> (Vec<Socket>, SocketAddr) {
+        let tcp = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let listener = tcp();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut sockets = vec![listener];
+        for _ in 0..8 {
+            let socket = tcp();
+            socket.set_nonblocking(true).unwrap();
+            let _ = socket.connect(&address);
+            sockets.push(socket);
+        }
+        (sockets, address.as_socket().unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_silent_holds_up_no_other() {
+        let (_sockets, silent) = silent();
+        let good = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = good.local_addr().unwrap();
+        let stream = first_of(&[silent, silent, good], Duration::from_millis(10)).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+    }
+
+    #[tokio::test]
+    async fn why_none_is_reached_is_told() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let closed = listener.local_addr().unwrap();
+        drop(listener);
+        let why = first_of(&[closed, closed], Duration::from_secs(60)).await.unwrap_err();
+        assert_eq!(why.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(first_of(&[], Duration::ZERO).await.is_err());
+    }
 }

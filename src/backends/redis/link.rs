@@ -16,7 +16,6 @@ use std::{
         },
     },
     task::Poll,
-    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -43,9 +42,6 @@ use crate::{backend::Listener, error::Kind, runtime};
 const LONGEST_BATCH: usize = 512;
 /// Bytes of room that a batch begins with at most.
 const MOST_ROOM: usize = 64 << 10;
-/// The part of a deadline after which the server counts as silent: less than all of it, so that the
-/// caller is told why.
-const PATIENCE: f64 = 0.9;
 /// What was asked for since the last flush.
 #[derive(Default)]
 struct Gathered {
@@ -110,57 +106,20 @@ impl Link {
 
     /// Asks for a command to be sent with the others of this turn, at the next flush.
     pub fn call(&self, command: &Command<'_>) -> Call {
-        self.gather(|batch| batch.add(command))
+        self.shared.gather(|batch| batch.add(command))
     }
 
     /// A command for a node that is about to get its slot: the permission goes right before it.
     pub fn call_asking(&self, command: &Command<'_>) -> Call {
-        self.gather(|batch| {
+        self.shared.gather(|batch| {
             batch.add(&Command::new("ASKING"));
             batch.add(command)
         })
     }
 
-    fn gather(&self, add: impl FnOnce(&mut Batch) -> Call) -> Call {
-        let mut gathered = self.shared.gathered.lock();
-        let Gathered { batch, usual } = &mut *gathered;
-        // What has been gathered already would not be let through either.
-        if batch.is_none()
-            && let Some(failure) = self.obstacle()
-        {
-            return failure.into();
-        }
-        let batch = batch.get_or_insert_with(|| Batch::new(*usual));
-        let call = add(batch);
-        if batch.commands.len() >= LONGEST_BATCH {
-            self.send(&mut gathered);
-        }
-        call
-    }
-
     /// Sends what was gathered.
     pub fn flush(&self) {
-        let mut gathered = self.shared.gathered.lock();
-        // Under the lock, so that batches are handed over in their order.
-        self.send(&mut gathered);
-    }
-
-    fn send(&self, gathered: &mut Gathered) {
-        let Some(batch) = gathered.batch.take() else { return };
-        gathered.usual = (batch.commands.len(), batch.commands.bytes().len().min(MOST_ROOM));
-        let token = self.token();
-        // Unless others wait for a connection, which come first.
-        if self.shared.handed_over.load(Acquire) == 0
-            && let Health::Up(connection) = &*self.shared.health.borrow()
-            && let Connection::Lane(lane) = &**connection
-        {
-            lane.send(batch, token);
-            return;
-        }
-        self.shared.handed_over.fetch_add(1, AcqRel);
-        if let Err(refused) = self.shared.sender.send((batch, token)) {
-            refused.0.0.answers.fail(closed());
-        }
+        self.shared.flush();
     }
 
     /// See [`crate::backend::Backend::late`].
@@ -168,7 +127,7 @@ impl Link {
         if let Health::Up(connection) = &*self.shared.health.borrow()
             && let Connection::Lane(lane) = &**connection
         {
-            lane.late(self.shared.patience());
+            lane.late(self.shared.plan.patience());
         }
     }
 
@@ -179,11 +138,7 @@ impl Link {
 
     /// Why a command would fail at once, if it would.
     pub fn obstacle(&self) -> Option<Failure> {
-        match &*self.shared.health.borrow() {
-            Health::Down(failure) => Some(failure.clone()),
-            Health::Closed => Some(closed()),
-            Health::Connecting | Health::Up(_) => None,
-        }
+        self.shared.obstacle()
     }
 
     /// Makes a change on a connection that nothing else uses meanwhile, within the deadline of a call.
@@ -192,15 +147,19 @@ impl Link {
         &self,
         change: Change,
     ) -> impl Future<Output = Result<Value, Failure>> + Send + use<> {
-        let until = Instant::now() + self.shared.patience();
+        let until = Instant::now() + self.shared.plan.patience();
         let (shared, token) = (self.shared.clone(), self.token());
         let obstacle = self.obstacle();
+        let prober = shared.clone();
         let work = async move {
             let _token = token;
             let mut spare = shared.spare.lock().await;
             let mut connected = match spare.take() {
                 Some(connected) if !connected.driver.0.is_finished() => connected,
-                _ => {
+                lost => {
+                    if lost.is_some() {
+                        shared.probe();
+                    }
                     let connected = connect(&shared.plan, &shared.place).await?;
                     Connected { socket: None, ..connected }
                 }
@@ -215,8 +174,11 @@ impl Link {
             }
             let (sender, receiver) = oneshot::channel();
             runtime::handle().spawn(async move {
-                let _ =
-                    sender.send(timeout_at(until, work).await.unwrap_or_else(|_| Err(silent())));
+                let made = timeout_at(until, work).await.unwrap_or_else(|_| Err(silent()));
+                if made.is_err() {
+                    prober.probe();
+                }
+                let _ = sender.send(made);
             });
             receiver.await.unwrap_or_else(|_| Err(closed()))
         }
@@ -235,9 +197,61 @@ impl Drop for Link {
 }
 
 impl Shared {
-    /// How long a command may take.
-    fn patience(&self) -> Duration {
-        self.plan.command_timeout.mul_f64(PATIENCE)
+    fn gather(&self, add: impl FnOnce(&mut Batch) -> Call) -> Call {
+        let mut gathered = self.gathered.lock();
+        let Gathered { batch, usual } = &mut *gathered;
+        // What has been gathered already would not be let through either.
+        if batch.is_none()
+            && let Some(failure) = self.obstacle()
+        {
+            return failure.into();
+        }
+        let batch = batch.get_or_insert_with(|| Batch::new(*usual));
+        let call = add(batch);
+        if batch.commands.len() >= LONGEST_BATCH {
+            self.send(&mut gathered);
+        }
+        call
+    }
+
+    /// Sends what was gathered.
+    fn flush(&self) {
+        let mut gathered = self.gathered.lock();
+        // Under the lock, so that batches are handed over in their order.
+        self.send(&mut gathered);
+    }
+
+    fn send(&self, gathered: &mut Gathered) {
+        let Some(batch) = gathered.batch.take() else { return };
+        gathered.usual = (batch.commands.len(), batch.commands.bytes().len().min(MOST_ROOM));
+        let token = self.under_way.token();
+        // Unless others wait for a connection, which come first.
+        if self.handed_over.load(Acquire) == 0
+            && let Health::Up(connection) = &*self.health.borrow()
+            && let Connection::Lane(lane) = &**connection
+        {
+            lane.send(batch, token);
+            return;
+        }
+        self.handed_over.fetch_add(1, AcqRel);
+        if let Err(refused) = self.sender.send((batch, token)) {
+            refused.0.0.answers.fail(closed());
+        }
+    }
+
+    fn obstacle(&self) -> Option<Failure> {
+        match &*self.health.borrow() {
+            Health::Down(failure) => Some(failure.clone()),
+            Health::Closed => Some(closed()),
+            Health::Connecting | Health::Up(_) => None,
+        }
+    }
+
+    /// Asks the server whether it is there, on the connection that all others use: what another has met
+    /// with is likely to be of both.
+    fn probe(&self) {
+        drop(self.gather(|batch| batch.add(&Command::new("PING"))));
+        self.flush();
     }
 
     /// The connection, waited for while it is being made.
@@ -281,7 +295,7 @@ async fn send_all(shared: Arc<Shared>, mut batches: mpsc::UnboundedReceiver<Sent
             Some(sent) = batches.recv() => sent,
             () = &mut is_closed => return,
         };
-        let until = batch.since + shared.patience();
+        let until = batch.since + shared.plan.patience();
         let latest = until.min(batch.since + shared.plan.connect_timeout);
         match timeout_at(latest, shared.connection()).await {
             Ok(Ok(connection)) => match &*connection {

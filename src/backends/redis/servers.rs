@@ -200,10 +200,20 @@ impl Servers {
         let Reply::Other(Value::Int(theirs)) = self.ask(&transaction::left(&script)).await? else {
             return Err(reply::misunderstood());
         };
-        match transaction::touch(&script, theirs) {
-            Some(touch) => Ok(self.ask(&touch).await?),
-            None => Ok(Reply::default()),
+        let gt = !self.has_no_gt();
+        let Some(touch) = transaction::touch(&script, theirs, gt) else {
+            return Ok(Reply::default());
+        };
+        match self.ask(&touch).await {
+            Err(refused) if gt && refused.failure.code() == "ERR" => {}
+            answer => return Ok(answer?),
         }
+        let Some(touch) = transaction::touch(&script, theirs, false) else {
+            return Ok(Reply::default());
+        };
+        let reply = self.ask(&touch).await?;
+        self.no_gt.store(true, Relaxed);
+        Ok(reply)
     }
 
     /// After a script was refused that was called by its hash: with its text, where the server does not

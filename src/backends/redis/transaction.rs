@@ -123,8 +123,9 @@ async fn send(connection: &mut MultiplexedConnection, command: Cmd) -> Result<Va
 }
 
 /// Whether a touch without scripts has something to do, by the words of `EVALSHA hash 1 key rule left
-/// slack`, for a record that has `theirs` ms left; and the command that does it.
-pub fn touch(script: &Kept, theirs: i64) -> Option<Command<'_>> {
+/// slack`, for a record that has `theirs` ms left; and the command that does it. Without `gt`, which servers before
+/// Redis 7 do not take, it may undo what another has done since.
+pub fn touch(script: &Kept, theirs: i64, gt: bool) -> Option<Command<'_>> {
     let words: Vec<&[u8]> = script.words().collect();
     let number = |index: usize| std::str::from_utf8(words.get(index)?).ok()?.parse::<i64>().ok();
     let (rule, left, slack) = (*words.get(4)?, number(5)?, number(6)?);
@@ -137,6 +138,9 @@ pub fn touch(script: &Kept, theirs: i64) -> Option<Command<'_>> {
     }
     let mut command = Command::on_key("PEXPIRE", words.get(3)?);
     command.number(left);
+    if is_later && gt {
+        command.add(b"GT");
+    }
     Some(command)
 }
 
