@@ -43,10 +43,13 @@ class RustStore extends Store {
     const state = {
       engine: new Engine(checkOptions(options), (...event) => announce(this, ...event)),
       closed: undefined,
+      // Of `disconnect` and `connect`, which was emitted last.
+      isDisconnected: false,
       pending: new Set(),
       slow: {},
     }
     Object.defineProperty(this, STATE, { value: state })
+    if (state.engine.passThrough) tellLatecomers(this)
   }
 
   // An answer inside the call: see "timing" in docs/consistency.md.
@@ -384,9 +387,22 @@ async function countLive(engine) {
   return live
 }
 
+/** Has who comes to listen for `disconnect` hear of one that was before: an app may mount session() any time later. */
+function tellLatecomers(store) {
+  store.on('newListener', (name, listener) => {
+    if (name !== 'disconnect' || !store[STATE].isDisconnected) return
+    setImmediate(() => {
+      if (store[STATE].isDisconnected) listener.call(store)
+    })
+  })
+}
+
 /** Emits an event after the call it comes from; an `error` that nobody listens to is dropped. */
 function announce(store, name, ...details) {
   setImmediate(() => {
+    if (name === 'disconnect' || name === 'connect') {
+      store[STATE].isDisconnected = name === 'disconnect'
+    }
     if (store.listenerCount(name) > 0) store.emit(name, ...details)
   })
 }

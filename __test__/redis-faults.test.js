@@ -3,7 +3,11 @@
 // in time, and all is well again when the server is.
 
 const assert = require('node:assert/strict')
+const { once } = require('node:events')
+const fs = require('node:fs')
+const net = require('node:net')
 const { setTimeout: sleep } = require('node:timers/promises')
+const { Worker } = require('node:worker_threads')
 const { RustStore } = require('..')
 const { plain, listen, storeError } = require('./conformance/harness.js')
 const { Load } = require('./servers/load.js')
@@ -49,6 +53,11 @@ const PLACES = {
 function heard(store, event) {
   const events = listen(store, event)
   return until(`the event ${event}`, () => events.length > 0).then(() => events[0])
+}
+
+/** How many a server has, with that which asks. */
+async function connections(server) {
+  return (await server.ask('CLIENT', 'LIST', 'TYPE', 'normal')).split('\n').length
 }
 
 /** Runs a test with servers, proxies and stores that are gone after it. */
@@ -346,6 +355,137 @@ fault(
   },
 )
 
+fault(
+  'express-session is told of a server that was not there when it came to listen',
+  async (has) => {
+    const port = await freePort()
+    const store = await has.open(`redis://127.0.0.1:${port}`, { passThrough: true })
+    await heard(store, 'disconnect')
+    const seen = []
+    store.on('disconnect', () => seen.push('disconnect'))
+    store.on('connect', () => seen.push('connect'))
+    await until('the news', () => seen.length > 0)
+    await has.use(startRedisOn(port))
+    await until('the server', () => seen.length > 1)
+    assert.deepEqual(seen, ['disconnect', 'connect'])
+  },
+)
+
+fault(
+  'a silent server: a clear has its deadline like all others, whenever it begins',
+  async (has) => {
+    const server = await has.use(startRedis())
+    const proxy = await has.proxied(server.port)
+    const store = await has.open(`redis://127.0.0.1:${proxy.port}`)
+    await store.ping()
+    proxy.pause()
+    const get = assert.rejects(store.get('a'))
+    // Well within the time of the call before it, whose end looks after all of them.
+    await sleep(deadline / 2)
+    const since = performance.now()
+    await assert.rejects(store.clear())
+    const ms = performance.now() - since
+    assert.ok(ms < 1.5 * deadline, `answered after ${ms} ms`)
+    await get
+  },
+)
+
+/** A store that knows that it may run no scripts, behind a proxy. */
+async function withoutScripts(has, options) {
+  const server = await has.use(startRedis())
+  await server.ask('ACL', 'SETUSER', 'default', '-@scripting')
+  const proxy = await has.proxied(server.port)
+  const store = await has.open(`redis://127.0.0.1:${proxy.port}`, options)
+  await store.set('a', plain({ n: 1 }))
+  const session = await store.get('a')
+  session.n = 2
+  await store.set('a', session)
+  return { server, proxy, store, session }
+}
+
+fault(
+  'no scripts: a silent server shows, also where nothing but saves is asked for',
+  async (has) => {
+    const { proxy, store, session } = await withoutScripts(has)
+    const downs = listen(store, 'down')
+    const ups = listen(store, 'up')
+    proxy.pause()
+    await until('the news', async () => {
+      await assert.rejects(store.set('a', session))
+      return downs.length > 0
+    })
+    proxy.resume()
+    await until('the server', () => ups.length > 0)
+    session.n = 3
+    await store.set('a', session)
+    assert.equal((await store.get('a')).n, 3)
+  },
+)
+
+fault('no scripts: a touch that looks first moves no expiry back', async (has) => {
+  const { server, proxy, store } = await withoutScripts(has, { touchAfter: 5 })
+  await server.ask('PEXPIRE', 'sess:a', '60000')
+  const session = await store.get('a')
+  proxy.delay(100)
+  const commands = async () =>
+    (await server.ask('INFO', 'commandstats')).match(/pttl:calls=(\d+)/)?.[1]
+  const before = await commands()
+  session.cookie.expires = new Date(Date.now() + 120_000)
+  const touching = store.touch('a', session)
+  await until('the look', async () => (await commands()) !== before)
+  await server.ask('PEXPIRE', 'sess:a', '3600000')
+  await touching
+  assert.ok(Number(await server.ask('PTTL', 'sess:a')) > 3_000_000)
+})
+
+fault(
+  'Cluster: nodes that take connections and say nothing: a clear has its deadline',
+  async (has) => {
+    const server = net.createServer(() => {})
+    await has.use(once(server.listen(0, '127.0.0.1'), 'listening'), () => server.close())
+    const url = `redis+cluster://127.0.0.1:${server.address().port}`
+    const store = await has.open(url, { connectTimeout: 30_000 })
+    const since = performance.now()
+    await Promise.all(
+      [store.clear(), store.length(), store.ping()].map((call) => assert.rejects(call)),
+    )
+    const ms = performance.now() - since
+    assert.ok(ms < 1.5 * deadline, `answered after ${ms} ms`)
+  },
+)
+
+fault('a worker thread that ends while it connects leaves no socket behind', async (has) => {
+  if (process.platform !== 'linux') return
+  const server = await has.use(startRedis())
+  const sockets = () => {
+    const names = fs.readdirSync('/proc/self/fd').map((fd) => {
+      try {
+        return fs.readlinkSync(`/proc/self/fd/${fd}`)
+      } catch {
+        return ''
+      }
+    })
+    return names.filter((name) => name.startsWith('socket:')).length
+  }
+  const code = `
+    const { RustStore } = require(${JSON.stringify(require.resolve('..'))})
+    new RustStore(${JSON.stringify(server.url)})
+    require('node:worker_threads').parentPort.postMessage('open')
+    setInterval(() => {}, 1000)`
+  const end = async (ms) => {
+    const worker = new Worker(code, { eval: true })
+    await once(worker, 'message')
+    await sleep(ms)
+    await worker.terminate()
+  }
+  // What the process has of its own from the first store on.
+  await end(50)
+  await until('the first to end', async () => (await connections(server)) === 1)
+  const before = sockets()
+  for (let round = 0; round < 40; round++) await end(round % 4)
+  await until('all of them to be closed', () => sockets() <= before)
+})
+
 fault('closing under load: what is under way ends first', async (has) => {
   const server = await has.use(startRedis())
   const store = await has.open(server.url)
@@ -355,8 +495,5 @@ fault('closing under load: what is under way ends first', async (has) => {
   await Promise.all(saves)
   assert.equal(await server.ask('DBSIZE'), '500')
   await assert.rejects(store.get('a'), storeError('ERR_STORE_CLOSED', 'get'))
-  await until(
-    'the end of the connection',
-    async () => (await server.ask('CLIENT', 'LIST', 'TYPE', 'normal')).split('\n').length === 1,
-  )
+  await until('the end of the connection', async () => (await connections(server)) === 1)
 })

@@ -35,7 +35,9 @@ class Sockets {
     if (fd < 0) return
     try {
       this.#sockets.set(id, open(id, fd, this.#listener))
+      native.taken(handle, id)
     } catch {
+      native.taken(handle, id)
       closeSync(fd)
       native.lost(handle, id)
     }

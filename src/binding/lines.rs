@@ -16,12 +16,20 @@ const ROOM: usize = 64 << 10;
 
 struct Line {
     protocol: Arc<dyn Protocol>,
-    /// Until JavaScript claims it: a worker thread may be ended before.
-    unclaimed: Option<Socket>,
+    /// What JavaScript is to take over, until it has: a worker thread may be ended before.
+    offer: Offer,
     /// To write to it; None where JavaScript does all of it.
     socket: Option<Socket>,
     /// Once not all could be written: what JavaScript is to write, with all that follows, until it has.
     rest: Option<Vec<u8>>,
+}
+
+enum Offer {
+    /// Not asked for yet.
+    Open(Socket),
+    /// Its descriptor was named, and nobody has said that it is used.
+    Named(i32),
+    Taken,
 }
 
 /// See the top of the file.
@@ -34,19 +42,38 @@ pub struct Lines {
 
 impl Lines {
     /// Enters a connection, under the number that is returned.
-    pub fn enter(&self, unclaimed: Socket, protocol: Arc<dyn Protocol>) -> u32 {
+    pub fn enter(&self, offered: Socket, protocol: Arc<dyn Protocol>) -> u32 {
         let id = self.next.get();
         self.next.set(id.wrapping_add(1));
-        let socket = again(&unclaimed);
+        let socket = again(&offered);
         let rest = socket.is_none().then(Vec::new);
-        let line = Line { protocol, unclaimed: Some(unclaimed), socket, rest };
+        let line = Line { protocol, offer: Offer::Open(offered), socket, rest };
         self.lines.borrow_mut().insert(id, line);
         id
     }
 
-    /// Hands a connection over to JavaScript, once.
-    pub fn claim(&self, id: u32) -> Option<Socket> {
-        self.lines.borrow_mut().get_mut(&id)?.unclaimed.take()
+    /// Names the descriptor of a connection to JavaScript, once.
+    pub fn claim(&self, id: u32) -> Option<i32> {
+        let mut lines = self.lines.borrow_mut();
+        let offer = &mut lines.get_mut(&id)?.offer;
+        match std::mem::replace(offer, Offer::Taken) {
+            Offer::Open(socket) => {
+                let fd = into_fd(socket);
+                *offer = Offer::Named(fd);
+                Some(fd)
+            }
+            other => {
+                *offer = other;
+                None
+            }
+        }
+    }
+
+    /// It is JavaScript's to close from here on.
+    pub fn taken(&self, id: u32) {
+        if let Some(line) = self.lines.borrow_mut().get_mut(&id) {
+            line.offer = Offer::Taken;
+        }
     }
 
     /// Who is spoken with over a connection.
@@ -59,9 +86,14 @@ impl Lines {
         self.lines.borrow_mut().remove(&id).map(|line| line.protocol)
     }
 
-    /// All of them have.
+    /// All of them have, and JavaScript with them.
     pub fn take(&self) -> impl Iterator<Item = Arc<dyn Protocol>> + use<> {
-        self.lines.take().into_values().map(|line| line.protocol)
+        self.lines.take().into_values().map(|line| {
+            if let (Offer::Named(fd), Some(socket)) = (&line.offer, &line.socket) {
+                close_if(*fd, socket);
+            }
+            line.protocol
+        })
     }
 
     /// Writes what there is to write, and says whether there is something left for JavaScript.
@@ -142,6 +174,28 @@ fn again(socket: &Socket) -> Option<Socket> {
     socket.try_clone().ok()
 }
 
+#[cfg(unix)]
+fn into_fd(socket: Socket) -> i32 {
+    std::os::fd::IntoRawFd::into_raw_fd(socket)
+}
+
+/// Closes a descriptor, if it is one of this socket: Node.js closes its own before it lets go of a store, so
+/// one that still is has come to nobody.
+#[cfg(unix)]
+fn close_if(fd: i32, socket: &Socket) {
+    use std::os::fd::{BorrowedFd, FromRawFd};
+    // SAFETY: it is only looked at, whatever it has become.
+    let named = unsafe { BorrowedFd::borrow_raw(fd) };
+    let is_it = match (rustix::fs::fstat(named), rustix::fs::fstat(socket)) {
+        (Ok(one), Ok(other)) => (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino),
+        _ => false,
+    };
+    if is_it {
+        // SAFETY: it was ours before it was named, and nobody else has come to own it.
+        drop(unsafe { Socket::from_raw_fd(fd) });
+    }
+}
+
 /// A write to a socket whose other end is gone is an error and no signal: Node has SIGPIPE ignored.
 #[cfg(unix)]
 fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
@@ -150,6 +204,16 @@ fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
 
 #[cfg(not(unix))]
 fn again(socket: &Socket) -> Option<Socket> {
+    match *socket {}
+}
+
+#[cfg(not(unix))]
+fn into_fd(socket: Socket) -> i32 {
+    match socket {}
+}
+
+#[cfg(not(unix))]
+fn close_if(_: i32, socket: &Socket) {
     match *socket {}
 }
 

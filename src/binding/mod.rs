@@ -46,7 +46,6 @@ use crate::{
     options::Options,
     record::{Millis, NEVER},
     store::Store,
-    transport::Socket,
 };
 
 /// What every call of a backend in memory is.
@@ -221,21 +220,19 @@ pub fn events(env: Env, handle: Handle<'_>) -> Result<Raw> {
     text::to_js(env.raw(), json!(told).to_string().as_bytes()).map(Raw)
 }
 
-/// The file descriptor of a connection that is to be carried, JavaScript's to close from here on; -1 where
-/// there is none any more. As late as can be: whoever is ended before has it closed with the store.
+/// The file descriptor of a connection that is to be carried; -1 where there is none any more. Once it is in
+/// use, [`taken`] has to say so: until then it is closed with the store, as of a worker thread that was ended.
 #[napi]
 pub fn claim(handle: Handle<'_>, line: u32) -> i32 {
-    handle.waiting().and_then(|waiting| waiting.lines.claim(line)).map_or(-1, fd)
+    handle.waiting().and_then(|waiting| waiting.lines.claim(line)).unwrap_or(-1)
 }
 
-#[cfg(unix)]
-fn fd(socket: Socket) -> i32 {
-    std::os::fd::IntoRawFd::into_raw_fd(socket)
-}
-
-#[cfg(not(unix))]
-fn fd(socket: Socket) -> i32 {
-    match socket {}
+/// A file descriptor is JavaScript's to close from here on.
+#[napi]
+pub fn taken(handle: Handle<'_>, line: u32) {
+    if let Some(waiting) = handle.waiting() {
+        waiting.lines.taken(line);
+    }
 }
 
 /// What is counted on this side, as JSON text.

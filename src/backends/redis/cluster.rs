@@ -165,7 +165,12 @@ impl Cluster {
     pub async fn masters(&self) -> Result<usize, Failure> {
         let mut reading = self.reading.subscribe();
         let begun = reading.wait_for(|reading| !matches!(reading, Reading::Begun));
-        let Ok(read) = timeout(self.plan.patience(), begun).await else {
+        // Whoever waits may be no thread of the runtime's.
+        let begun = {
+            let _runtime = runtime::handle().enter();
+            timeout(self.plan.patience(), begun)
+        };
+        let Ok(read) = begun.await else {
             return Err(self.obstacle().unwrap_or_else(silent));
         };
         match read.as_deref() {

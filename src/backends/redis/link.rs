@@ -23,7 +23,7 @@ use redis::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::unconstrained,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
@@ -124,11 +124,7 @@ impl Link {
 
     /// See [`crate::backend::Backend::late`].
     pub fn late(&self) {
-        if let Health::Up(connection) = &*self.shared.health.borrow()
-            && let Connection::Lane(lane) = &**connection
-        {
-            lane.late(self.shared.plan.patience());
-        }
+        self.shared.late();
     }
 
     /// While it is held, the link is not closed.
@@ -247,11 +243,25 @@ impl Shared {
         }
     }
 
+    fn late(&self) {
+        if let Health::Up(connection) = &*self.health.borrow()
+            && let Connection::Lane(lane) = &**connection
+        {
+            lane.late(self.plan.patience());
+        }
+    }
+
     /// Asks the server whether it is there, on the connection that all others use: what another has met
     /// with is likely to be of both.
-    fn probe(&self) {
-        drop(self.gather(|batch| batch.add(&Command::new("PING"))));
+    fn probe(self: &Arc<Self>) {
+        let ping = self.gather(|batch| batch.add(&Command::new("PING")));
         self.flush();
+        let shared = self.clone();
+        runtime::handle().spawn(async move {
+            if timeout(shared.plan.patience(), ping).await.is_err() {
+                shared.late();
+            }
+        });
     }
 
     /// The connection, waited for while it is being made.

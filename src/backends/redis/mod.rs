@@ -75,6 +75,7 @@ pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
     let plan = Plan::read(options)?;
     Ok(Arc::new(Redis {
         keys: Arc::new(Keys::new(&plan.prefix)),
+        pace: Arc::default(),
         identity: plan.identity.clone(),
         servers: Servers::open(plan),
     }))
@@ -83,6 +84,7 @@ pub fn open(options: &Options) -> Result<Arc<dyn Backend>> {
 struct Redis {
     servers: Arc<Servers>,
     keys: Arc<Keys>,
+    pace: Arc<walk::Pace>,
     identity: String,
 }
 
@@ -204,7 +206,7 @@ impl Backend for Redis {
     }
 
     fn page(&self, from: u64, _now: Millis) -> Answer<Page> {
-        later(walk::page(self.servers.clone(), self.keys.clone(), from))
+        later(walk::page(self.servers.clone(), self.keys.clone(), self.pace.clone(), from))
     }
 
     fn count(&self, from: u64, _now: Millis) -> Answer<Count> {

@@ -1,7 +1,10 @@
 //! Walks over the keys of a prefix, in pages, one master after the other. Knows `SCAN`, and nothing of
 //! sessions or connections.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
 
 use super::{
     command::{Command, Keys},
@@ -23,6 +26,30 @@ const MASTERS: u64 = 1 << MASTER_BITS;
 const WITH_TEXTS: u32 = 250;
 const KEYS_ONLY: u32 = 1000;
 
+/// Bytes of texts that a step is to bring. Other calls wait for as long as they take.
+const STEP_BYTES: usize = 1 << 20;
+/// Keys that a step looks at at least, and the first, when nothing is known of their texts.
+const FEWEST: u32 = 8;
+
+/// How many keys the next step looks at that brings their texts, by how long the last ones were.
+pub struct Pace(AtomicU32);
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace(FEWEST.into())
+    }
+}
+
+impl Pace {
+    /// A step has brought so many texts.
+    fn learn(&self, texts: usize, bytes: usize) {
+        if let Some(mean) = bytes.checked_div(texts) {
+            let next = STEP_BYTES / mean.max(1);
+            self.0.store((next as u32).clamp(FEWEST, WITH_TEXTS), Relaxed);
+        }
+    }
+}
+
 /// One step of a walk: where the next begins, and the keys of our prefix among those that were met.
 async fn step(
     servers: &Arc<Servers>,
@@ -42,11 +69,17 @@ async fn step(
     Ok((next, found))
 }
 
-pub async fn page(servers: Arc<Servers>, keys: Arc<Keys>, from: u64) -> Result<Page, Failure> {
-    let (next, found) = step(&servers, &keys, from, WITH_TEXTS).await?;
+pub async fn page(
+    servers: Arc<Servers>,
+    keys: Arc<Keys>,
+    pace: Arc<Pace>,
+    from: u64,
+) -> Result<Page, Failure> {
+    let (next, found) = step(&servers, &keys, from, pace.0.load(Relaxed)).await?;
     // All are asked for before the first is waited for.
     let texts: Vec<_> = found.iter().map(|key| servers.ask(&Command::on_key("GET", key))).collect();
     let mut records = Vec::with_capacity(found.len());
+    let mut bytes = 0;
     for (key, text) in found.iter().zip(texts) {
         let text = match text.await.map_err(Failure::from).and_then(reply::text) {
             // Of another type by now.
@@ -54,9 +87,11 @@ pub async fn page(servers: Arc<Servers>, keys: Arc<Keys>, from: u64) -> Result<P
             text => text?,
         };
         if let (Some(sid), Some(text)) = (keys.sid(key), text) {
+            bytes += text.len();
             records.push((sid.into(), reply::untold(text)));
         }
     }
+    pace.learn(records.len(), bytes);
     Ok(Page { records, next })
 }
 
@@ -88,4 +123,23 @@ pub async fn ping(servers: Arc<Servers>) -> Result<(), Failure> {
         answer.await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_brings_no_more_than_others_can_wait_for() {
+        let pace = Pace::default();
+        let next = |texts, bytes| {
+            pace.learn(texts, bytes);
+            pace.0.load(Relaxed)
+        };
+        assert_eq!(next(0, 0), FEWEST);
+        assert_eq!(next(8, 8 * 444), WITH_TEXTS);
+        assert_eq!(next(250, 250 * 10_000), 104);
+        assert_eq!(next(100, 100 << 20), FEWEST);
+        assert_eq!(next(8, 0), WITH_TEXTS);
+    }
 }
