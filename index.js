@@ -7,7 +7,7 @@ const { performance } = require('node:perf_hooks')
 const { RustStoreError } = require('./lib/errors')
 const { Engine } = require('./lib/engine')
 const { copyBase } = require('./lib/base')
-const { isPlain, isUrl } = require('./lib/options')
+const { checkOptions } = require('./lib/options')
 const { Pending } = require('./lib/pending')
 const {
   answerTo,
@@ -181,20 +181,6 @@ class RustStore extends Store {
 /** In place of a callback, where express-session's own code wants one: a failure is an event. */
 const orEvent = (store) => (error) => {
   if (error) announce(store, 'error', error)
-}
-
-function checkOptions(options) {
-  if (options === undefined) return {}
-  if (typeof options === 'string') return { url: options }
-  if (isUrl(options)) return { url: options.href }
-  if (isPlain(options)) return options
-  const isObject = typeof options === 'object' && options !== null
-  const got = isObject ? `an instance of ${options.constructor?.name}` : String(options)
-  throw new RustStoreError(
-    'ERR_STORE_CONFIG',
-    `RustStore takes a URL or a plain object of options; got ${got}`,
-    { operation: 'open' },
-  )
 }
 
 /** The state of a store that is not closed. */

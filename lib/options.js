@@ -2,6 +2,24 @@
 // key. Knows no option but `serializer`, whose methods the engine cannot see.
 'use strict'
 
+const { RustStoreError } = require('./errors')
+
+/** The options as an object: of a URL, those that it says; undefined has none. */
+function checkOptions(options) {
+  if (options === undefined) return {}
+  if (typeof options === 'string') return { url: options }
+  if (isUrl(options)) return { url: options.href }
+  if (isPlain(options)) return options
+  const isObject = typeof options === 'object' && options !== null
+  const got = isObject ? `an instance of ${options.constructor?.name}` : String(options)
+  throw new RustStoreError(
+    'ERR_STORE_CONFIG',
+    `RustStore takes a URL or a plain object of options; got ${got}`,
+    { operation: 'open' },
+  )
+}
+
+/** The text of options. */
 function optionsText(options) {
   const described = Object.create(null)
   for (const name of Object.keys(options)) described[name] = describe(options[name])
@@ -47,4 +65,4 @@ function describe(value) {
   }
 }
 
-module.exports = { isPlain, isUrl, optionsText }
+module.exports = { checkOptions, optionsText }

@@ -19,22 +19,22 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use redis::Value;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     task::unconstrained,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+
+mod spare;
 
 use super::{
     address::{Place, Plan},
     batch::{Batch, Call},
     command::Command,
-    connect::{Connected, connect},
-    connection::{Connection, Health, keep_connected, silent},
+    connect::Connected,
+    connection::{Connection, Health, keep_connected},
     failure::Failure,
-    transaction::Change,
 };
 use crate::{backend::Listener, error::Kind, runtime};
 
@@ -137,49 +137,6 @@ impl Link {
         self.shared.obstacle()
     }
 
-    /// Makes a change on a connection that nothing else uses meanwhile, within the deadline of a call.
-    /// The connection is kept for the next, unless something goes wrong.
-    pub fn change(
-        &self,
-        change: Change,
-    ) -> impl Future<Output = Result<Value, Failure>> + Send + use<> {
-        let until = Instant::now() + self.shared.plan.patience();
-        let (shared, token) = (self.shared.clone(), self.token());
-        let obstacle = self.obstacle();
-        let prober = shared.clone();
-        let work = async move {
-            let _token = token;
-            let mut spare = shared.spare.lock().await;
-            let mut connected = match spare.take() {
-                Some(connected) if !connected.driver.0.is_finished() => connected,
-                lost => {
-                    if lost.is_some() {
-                        shared.probe();
-                    }
-                    let connected = connect(&shared.plan, &shared.place).await?;
-                    Connected { socket: None, ..connected }
-                }
-            };
-            let value = change.make(&mut connected.commands).await?;
-            *spare = Some(connected);
-            Ok(value)
-        };
-        async move {
-            if let Some(failure) = obstacle {
-                return Err(failure);
-            }
-            let (sender, receiver) = oneshot::channel();
-            runtime::handle().spawn(async move {
-                let made = timeout_at(until, work).await.unwrap_or_else(|_| Err(silent()));
-                if made.is_err() {
-                    prober.probe();
-                }
-                let _ = sender.send(made);
-            });
-            receiver.await.unwrap_or_else(|_| Err(closed()))
-        }
-    }
-
     /// Whether a command would be sent at once.
     pub fn is_up(&self) -> bool {
         matches!(&*self.shared.health.borrow(), Health::Up(_))
@@ -249,19 +206,6 @@ impl Shared {
         {
             lane.late(self.plan.patience());
         }
-    }
-
-    /// Asks the server whether it is there, on the connection that all others use: what another has met
-    /// with is likely to be of both.
-    fn probe(self: &Arc<Self>) {
-        let ping = self.gather(|batch| batch.add(&Command::new("PING")));
-        self.flush();
-        let shared = self.clone();
-        runtime::handle().spawn(async move {
-            if timeout(shared.plan.patience(), ping).await.is_err() {
-                shared.late();
-            }
-        });
     }
 
     /// The connection, waited for while it is being made.
