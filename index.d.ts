@@ -137,8 +137,8 @@ export interface RustStoreStats {
   /** Failed operations by code. */
   errors: Partial<Record<RustStoreErrorCode, number>>
   /**
-   * Operations that take more than one step (`all`, `ids`, `length`, `stats`), and all for which the backend
-   * takes longer than the call: how many, and how long they took, in ms.
+   * Operations that take more than one step (`all`, `ids`, `length`, `stats`), and all that the backend
+   * answers after the call has returned: how many, and how long they took, in ms.
    */
   slow: Record<string, { count: number; totalMs: number; maxMs: number }>
 }

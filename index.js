@@ -349,6 +349,7 @@ function withId(session, sid) {
   const named = isFree
     ? session
     : Object.assign(Object.create(Object.getPrototypeOf(session)), session)
+  if (named !== session) copyBase(session, named)
   return Object.defineProperty(named, 'id', { value: sid, configurable: true, writable: true })
 }
 
@@ -373,12 +374,16 @@ async function countLive(engine) {
   return live
 }
 
-/** Has who comes to listen for `disconnect` hear of one that was before: an app may mount session() any time later. */
+/** Tells a listener of `disconnect` that comes while the backend is down: an app may mount session() at any time. */
 function tellLatecomers(store) {
   store.on('newListener', (name, listener) => {
     if (name !== 'disconnect' || !store[STATE].isDisconnected) return
     setImmediate(() => {
-      if (store[STATE].isDisconnected) listener.call(store)
+      const { isDisconnected, closed } = store[STATE]
+      if (!isDisconnected || closed !== undefined) return
+      // That of a `once` takes itself off.
+      const isIt = (one) => one === listener || one.listener === listener
+      store.rawListeners(name).find(isIt)?.call(store)
     })
   })
 }

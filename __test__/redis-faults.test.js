@@ -362,12 +362,16 @@ fault(
     const store = await has.open(`redis://127.0.0.1:${port}`, { passThrough: true })
     await heard(store, 'disconnect')
     const seen = []
-    store.on('disconnect', () => seen.push('disconnect'))
+    const before = store.listenerCount('disconnect')
+    const listener = () => seen.push('removed')
+    store.on('disconnect', listener).off('disconnect', listener)
+    store.once('disconnect', () => seen.push('disconnect'))
     store.on('connect', () => seen.push('connect'))
     await until('the news', () => seen.length > 0)
     await has.use(startRedisOn(port))
     await until('the server', () => seen.length > 1)
     assert.deepEqual(seen, ['disconnect', 'connect'])
+    assert.equal(store.listenerCount('disconnect'), before)
   },
 )
 
@@ -423,10 +427,13 @@ fault(
 )
 
 fault('no scripts: a touch that looks first moves no expiry back', async (has) => {
-  const { server, proxy, store } = await withoutScripts(has, { touchAfter: 5 })
+  const { server, proxy, store } = await withoutScripts(has, {
+    touchAfter: 5,
+    commandTimeout: 10_000,
+  })
   await server.ask('PEXPIRE', 'sess:a', '60000')
   const session = await store.get('a')
-  proxy.delay(100)
+  proxy.delay(500)
   const commands = async () =>
     (await server.ask('INFO', 'commandstats')).match(/pttl:calls=(\d+)/)?.[1]
   const before = await commands()

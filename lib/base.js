@@ -35,7 +35,7 @@ class Stamped extends Returned {
   }
 }
 
-// Of a cookie as it was, which tells its `expires` as a number: what that was.
+// On a cookie as it was, whose `expires` is a number: the value that `expires` had.
 const HANDED = Symbol('handed')
 
 // How many places or sids an object may have a base of.
@@ -147,15 +147,18 @@ function baseOf(session, place, sid) {
 /** Gives an object that was made from another the base of that. */
 function copyBase(from, to) {
   const base = Stamped.read(from)
-  if (base === undefined) return
-  if (base.handed === undefined) {
-    setFirstBase(to, base)
-    return
-  }
-  // express-session has put a Date in place of the text.
+  if (base !== undefined) setFirstBase(to, handedOver(base, to.cookie))
+}
+
+/** A base and its others, of an object whose cookie express-session has put a Date into, in place of the text. */
+function handedOver(base, cookie) {
+  if (base === undefined) return undefined
+  const other = handedOver(base.other, cookie)
+  if (base.handed === undefined && other === base.other) return base
   const own = base.copy()
-  own.handed = to.cookie.expires
-  setFirstBase(to, own)
+  if (own.handed !== undefined) own.handed = cookie.expires
+  own.other = other
+  return own
 }
 
 module.exports = { Base, HANDED, baseOf, copyBase, setBase, setFirstBase }

@@ -96,8 +96,8 @@ function frozen(session, ttl) {
 
 /**
  * The expiry to show for a record of which only the text is known, whose cookie tells one. A touch may have
- * moved it since: then by what express-session moves it by, or by the `ttl` function, so that what is shown is
- * never before the real one. A record that is there does not end in the past, whoever moved it. Puts it into
+ * moved it since: then by what express-session moves it by, or by the `ttl` function; of such a touch what is
+ * shown is never before the real one. A record that is there does not end in the past, whoever moved it. Puts it into
  * the cookie.
  */
 function showExpiry(session, ttl, now) {

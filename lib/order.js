@@ -17,6 +17,8 @@ class Order {
   // under way and those that wait for them to end.
   #busy = new Map()
   #occupied = 0
+  // How many have waited.
+  #lined = 0
 
   /** Whether operations on this sid have to wait for one before them. */
   isBusy(key) {
@@ -25,7 +27,13 @@ class Order {
 
   /** Whether operations on this sid, or on all of them, do wait. */
   isHeld(key) {
-    return this.#queueOf(key)?.some(({ behind }) => behind === key || behind === ALL) === true
+    // What came before a clear waits in the queue of its sid, and the rest in that of all.
+    return this.#holds(ALL, key) || (key !== ALL && this.#holds(key, key))
+  }
+
+  #holds(place, key) {
+    const queue = this.#busy.get(place)?.queue
+    return queue?.some(({ behind }) => behind === key || behind === ALL) === true
   }
 
   /** Whether the last of the operations on this sid that wait removes it. */
@@ -55,9 +63,13 @@ class Order {
     this.#busy.set(key, pending)
   }
 
-  /** An operation waits for the sid that it is behind. */
+  /** An operation waits for the sid that it is behind; one that has waited before, ahead of those after it. */
   line(pending) {
-    this.#crowd(this.#busy.has(ALL) ? ALL : pending.behind).queue.push(pending)
+    const { queue } = this.#crowd(this.#busy.has(ALL) ? ALL : pending.behind)
+    pending.place ??= this.#lined++
+    let at = queue.length
+    while (at > 0 && queue[at - 1].place > pending.place) at--
+    queue.splice(at, 0, pending)
   }
 
   /** The operations on a sid that is busy, as lists. */

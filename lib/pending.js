@@ -44,6 +44,8 @@ class Pending extends AsyncResource {
     this.session = undefined
     // The sid that it waits for itself.
     this.behind = undefined
+    // How many have waited before it.
+    this.place = undefined
     // Whether it removes the session.
     this.removes = false
     // The turn it began in and the end of its time, by performance.now().

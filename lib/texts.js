@@ -24,6 +24,7 @@ class Texts {
   parse(text) {
     const session = this.read(text)
     if (!this.isJson && isPromise(session)) {
+      session.catch(() => {})
       throw new TypeError(
         '"parse" of the option "serializer" must be synchronous, and returned a promise',
       )

@@ -224,6 +224,7 @@ class Waiting {
     if (events === undefined) return
     for (const [name, detail] of JSON.parse(events)) {
       if (name === 'socket') this.#sockets.carry(this.#handle, detail)
+      else if (name === 'late') setImmediate(() => this.#blame(TURNS))
       else this.#onEvents(name, name === 'down' ? fromEngine(detail) : detail)
     }
     // What has waited for a socket: only now that all of them are known.
@@ -295,6 +296,13 @@ class Waiting {
   #look(turns) {
     if (this.drain() || turns === 0) this.#expire()
     else setImmediate(() => this.#look(turns - 1))
+  }
+
+  /** Has connections given up whose server owes an answer for long, when all that has come is read. */
+  #blame(turns) {
+    if (this.#handle === undefined) return
+    if (!this.drain() && turns > 0) setImmediate(() => this.#blame(turns - 1))
+    else if (this.#handle !== undefined) native.late(this.#handle)
   }
 
   #expire() {

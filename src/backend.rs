@@ -150,6 +150,9 @@ pub enum Event {
     Up,
     /// Something works less well than it could, and what to do about it. Said once.
     Warning(String),
+    /// An answer is late that nobody waits for. Who carries connections is to read what has come, and then to
+    /// call [`Backend::late`].
+    Late,
 }
 
 /// Hears the events of one store, on any thread.

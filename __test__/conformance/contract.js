@@ -173,7 +173,10 @@ module.exports = (row) => {
   }
 
   rule('serializer: one that parses to a promise is corrupt, and why is told', async (ctx) => {
-    const parse = async (text) => JSON.parse(text)
+    // Its rejection is nobody's to hear of.
+    const parse = async () => {
+      throw new Error('cannot read this')
+    }
     const store = await ctx.open({ serializer: { stringify: JSON.stringify, parse } })
     await store.set('a', h.plain())
     const heard = once(store, 'corrupt')

@@ -38,6 +38,20 @@ module.exports = (row) => {
     await time.livesUntil(store, 'a', start + 4 * minute, 'saved twice without touching')
   })
 
+  rule('moved: by nobody, also where it was saved elsewhere before', async (ctx) => {
+    const time = ctx.clock()
+    const [store, elsewhere] = [await ctx.open(), await ctx.open()]
+    const start = Date.now()
+    await h.seed(store, 'a', { n: 1 }, 4 * time.minute)
+    const read = await store.get('a')
+    await elsewhere.set('a', read)
+    const session = store.createSession({ sessionID: 'a', sessionStore: store }, read)
+    await time.until(start + time.minute)
+    session.n = 2
+    await store.set('a', session)
+    await time.livesUntil(store, 'a', start + 4 * time.minute, 'saved without touching')
+  })
+
   rule("moved: as get handed it out, another request's touch stays", async (ctx) => {
     const { time, store, other, start, mine, theirs, minute } = await scene(ctx)
     await time.until(start + 2 * minute)

@@ -131,6 +131,19 @@ module.exports = (row) => {
     assert.equal((await store.get('b')).n, 2)
   })
 
+  rule(
+    'order: a save that follows a clear brings nothing back from before it',
+    async ({ open }) => {
+      const store = await open()
+      const session = h.plain({ old: true })
+      const asked = [store.set('a', session)]
+      session.n = 2
+      asked.push(store.set('a', session), store.clear(), store.set('a', h.plain({ fresh: true })))
+      await Promise.all(asked)
+      assert.deepEqual(h.dataOf(await store.get('a')), { fresh: true })
+    },
+  )
+
   rule('order: a touch that ends the session comes after the saves before it', async ({ open }) => {
     const store = await open()
     const gone = h.listen(store, 'gone')

@@ -180,8 +180,8 @@ fn into_fd(socket: Socket) -> i32 {
 }
 
 /// Closes a descriptor, if it is one of this socket: Node.js closes its own before it lets go of a store, so
-/// one that still is has come to nobody.
-#[cfg(unix)]
+/// one that still is has come to nobody. Only where sockets can be told apart: on macOS none has an inode.
+#[cfg(target_os = "linux")]
 fn close_if(fd: i32, socket: &Socket) {
     use std::os::fd::{BorrowedFd, FromRawFd};
     // SAFETY: it is only looked at, whatever it has become.
@@ -211,6 +211,9 @@ fn again(socket: &Socket) -> Option<Socket> {
 fn into_fd(socket: Socket) -> i32 {
     match socket {}
 }
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn close_if(_: i32, _: &Socket) {}
 
 #[cfg(not(unix))]
 fn close_if(_: i32, socket: &Socket) {

@@ -202,7 +202,7 @@ pub fn lost(handle: Handle<'_>, line: u32) {
 }
 
 /// What the backend had to say since the last time: undefined, or JSON text of `[name, detail]`
-/// pairs. One that is named `socket` is a connection to carry, with its number: see [`claim`].
+/// pairs. One that is named `late` wants what has come to be read and then [`late`] to be called; one that is named `socket` is a connection to carry, with its number: see [`claim`].
 #[napi]
 pub fn events(env: Env, handle: Handle<'_>) -> Result<Raw> {
     let Some(waiting) = handle.waiting() else { return Ok(undefined()) };
@@ -211,6 +211,7 @@ pub fn events(env: Env, handle: Handle<'_>) -> Result<Raw> {
         Event::Down(error) => json!(["down", error_json(&error.at(backend, "connect"))]),
         Event::Up => json!(["up"]),
         Event::Warning(text) => json!(["warning", text]),
+        Event::Late => json!(["late"]),
     });
     let sockets = waiting.carried().into_iter().map(|id| json!(["socket", id]));
     let told: Vec<_> = sockets.chain(events).collect();
@@ -221,7 +222,7 @@ pub fn events(env: Env, handle: Handle<'_>) -> Result<Raw> {
 }
 
 /// The file descriptor of a connection that is to be carried; -1 where there is none any more. Once it is in
-/// use, [`taken`] has to say so: until then it is closed with the store, as of a worker thread that was ended.
+/// use, [`taken`] has to say so: until then it is closed with the store, for instance when a worker thread is terminated.
 #[napi]
 pub fn claim(handle: Handle<'_>, line: u32) -> i32 {
     handle.waiting().and_then(|waiting| waiting.lines.claim(line)).unwrap_or(-1)

@@ -53,6 +53,7 @@ impl Client {
                 Event::Down(error) => format!("down {}", error.kind().code()),
                 Event::Up => "up".into(),
                 Event::Warning(text) => format!("warning {text}"),
+                Event::Late => "late".into(),
             });
         }));
         Client { backend, events }

@@ -239,7 +239,7 @@ impl Cluster {
                     (self.listener)(Event::Up);
                 }
             }
-            Event::Warning(_) => (self.listener)(event),
+            Event::Warning(_) | Event::Late => (self.listener)(event),
         }
     }
 

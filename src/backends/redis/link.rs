@@ -124,7 +124,11 @@ impl Link {
 
     /// See [`crate::backend::Backend::late`].
     pub fn late(&self) {
-        self.shared.late();
+        if let Health::Up(connection) = &*self.shared.health.borrow()
+            && let Connection::Lane(lane) = &**connection
+        {
+            lane.late(self.shared.plan.patience());
+        }
     }
 
     /// While it is held, the link is not closed.
@@ -197,14 +201,6 @@ impl Shared {
             Health::Down(failure) => Some(failure.clone()),
             Health::Closed => Some(closed()),
             Health::Connecting | Health::Up(_) => None,
-        }
-    }
-
-    fn late(&self) {
-        if let Health::Up(connection) = &*self.health.borrow()
-            && let Connection::Lane(lane) = &**connection
-        {
-            lane.late(self.plan.patience());
         }
     }
 

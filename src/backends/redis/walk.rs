@@ -31,7 +31,7 @@ const STEP_BYTES: usize = 1 << 20;
 /// Keys that a step looks at at least, and the first, when nothing is known of their texts.
 const FEWEST: u32 = 8;
 
-/// How many keys the next step looks at that brings their texts, by how long the last ones were.
+/// How many keys the next step looks at that brings their texts, by how many bytes the last one brought.
 pub struct Pace(AtomicU32);
 
 impl Default for Pace {
@@ -41,12 +41,12 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// A step has brought so many texts.
-    fn learn(&self, texts: usize, bytes: usize) {
-        if let Some(mean) = bytes.checked_div(texts) {
-            let next = STEP_BYTES / mean.max(1);
-            self.0.store((next as u32).clamp(FEWEST, WITH_TEXTS), Relaxed);
-        }
+    /// A step has looked at so many keys, and brought so many bytes. Twice as many at most are next: among many
+    /// keys of others those of ours may come all at once.
+    fn learn(&self, looked_at: u32, bytes: usize) {
+        let fitting = STEP_BYTES as u64 * u64::from(looked_at) / (bytes as u64).max(1);
+        let most = (looked_at * 2).clamp(FEWEST, WITH_TEXTS);
+        self.0.store(fitting.clamp(FEWEST.into(), most.into()) as u32, Relaxed);
     }
 }
 
@@ -75,7 +75,8 @@ pub async fn page(
     pace: Arc<Pace>,
     from: u64,
 ) -> Result<Page, Failure> {
-    let (next, found) = step(&servers, &keys, from, pace.0.load(Relaxed)).await?;
+    let count = pace.0.load(Relaxed);
+    let (next, found) = step(&servers, &keys, from, count).await?;
     // All are asked for before the first is waited for.
     let texts: Vec<_> = found.iter().map(|key| servers.ask(&Command::on_key("GET", key))).collect();
     let mut records = Vec::with_capacity(found.len());
@@ -91,7 +92,7 @@ pub async fn page(
             records.push((sid.into(), reply::untold(text)));
         }
     }
-    pace.learn(records.len(), bytes);
+    pace.learn(count, bytes);
     Ok(Page { records, next })
 }
 
@@ -132,14 +133,15 @@ mod tests {
     #[test]
     fn a_step_brings_no_more_than_others_can_wait_for() {
         let pace = Pace::default();
-        let next = |texts, bytes| {
-            pace.learn(texts, bytes);
+        let next = |looked_at, bytes| {
+            pace.learn(looked_at, bytes);
             pace.0.load(Relaxed)
         };
-        assert_eq!(next(0, 0), FEWEST);
-        assert_eq!(next(8, 8 * 444), WITH_TEXTS);
+        // None of ours, or little in them: twice as many.
+        assert_eq!(next(8, 0), 16);
+        assert_eq!(next(16, 16 * 444), 32);
+        assert_eq!(next(250, 250 * 444), 250);
         assert_eq!(next(250, 250 * 10_000), 104);
-        assert_eq!(next(100, 100 << 20), FEWEST);
-        assert_eq!(next(8, 0), WITH_TEXTS);
+        assert_eq!(next(250, 250 << 20), FEWEST);
     }
 }

@@ -19,7 +19,7 @@ use super::{
     },
     Link, Shared, closed,
 };
-use crate::runtime;
+use crate::{backend::Event, runtime};
 
 impl Link {
     /// Makes a change on a connection that nothing else uses meanwhile, within the deadline of a call.
@@ -56,7 +56,8 @@ impl Link {
             let (sender, receiver) = oneshot::channel();
             runtime::handle().spawn(async move {
                 let made = timeout_at(until, work).await.unwrap_or_else(|_| Err(silent()));
-                if made.is_err() {
+                // What the server has answered tells that it is there.
+                if made.as_ref().is_err_and(|failure| failure.code().is_empty()) {
                     prober.probe();
                 }
                 let _ = sender.send(made);
@@ -74,8 +75,9 @@ impl Shared {
         self.flush();
         let shared = self.clone();
         runtime::handle().spawn(async move {
+            // It may have come, and who reads may be held up: that is for them to tell.
             if timeout(shared.plan.patience(), ping).await.is_err() {
-                shared.late();
+                (shared.listener)(Event::Late);
             }
         });
     }
