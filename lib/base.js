@@ -123,6 +123,9 @@ function setBase(session, base) {
   Stamped.write(session, base)
 }
 
+/** The same of an object that was just made: looking whether it has one would take longer. */
+const setFirstBase = Stamped.first
+
 /** Of a base and its others the first so many, without that of the place and the sid of `base`. */
 function withoutOf(former, base, most) {
   if (former === undefined || most === 0) return undefined
@@ -133,9 +136,6 @@ function withoutOf(former, base, most) {
   copy.other = other
   return copy
 }
-
-/** The same of an object that was just made: looking whether it has one would take longer. */
-const setFirstBase = Stamped.first
 
 /** The base of `session`, if it was read at this place under this sid. */
 function baseOf(session, place, sid) {
