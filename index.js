@@ -135,8 +135,16 @@ class RustStore extends Store {
 
   async *entries() {
     const { engine } = open(this, 'entries')
-    for await (const page of pages(engine)) {
-      for (const entry of page) {
+    const walk = pages(engine)
+    for (;;) {
+      let page
+      try {
+        page = await walk.next()
+      } catch (error) {
+        throw engine.failure(error, 'entries')
+      }
+      if (page.done) return
+      for (const entry of page.value) {
         open(this, 'entries')
         yield entry
       }

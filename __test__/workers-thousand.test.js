@@ -8,7 +8,8 @@ const { rowNamed } = require('./backends.js')
 const { runLong } = require('./conformance/harness.js')
 
 const WORKERS = 1000
-const LONGEST_MS = 340_000
+// For what hangs: it is minutes of work of all cores, which others may have, too.
+const LONGEST_MS = 540_000
 const MIB = 2 ** 20
 
 test('a thousand workers that are ended while they work leave nothing', async (t) => {
