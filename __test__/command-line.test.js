@@ -78,13 +78,13 @@ test('ls goes on past a time that is none', (t) =>
   check(t, async () => {
     const url = `file:${folder(t)}`
     const store = new RustStore(url)
-    for (const [sid, expires] of Object.entries({ a: 'once', b: 8.64e15 + 1, c: null })) {
+    for (const [sid, expires] of Object.entries({ a: 'once', b: 8.64e15 + 1, c: null, d: false })) {
       await store.set(sid, { cookie: { expires } })
     }
     await store.close()
     const { code, stdout, stderr } = await command([url, 'ls'])
     assert.deepEqual([code, stderr], [0, ''])
-    assert.equal(stdout.match(/\tby ttl\t/g)?.length, 3, stdout)
+    assert.equal(stdout.match(/\tby ttl\t/g)?.length, 4, stdout)
   }))
 
 test('export, import and copy move sessions as they are', (t) =>

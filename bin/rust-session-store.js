@@ -65,7 +65,7 @@ const commands = {
   async ls(store, { full, data }) {
     for await (const [sid, session] of store.entries()) {
       const { cookie, ...rest } = session
-      const date = new Date(cookie?.expires ?? Number.NaN)
+      const date = new Date(cookie?.expires || Number.NaN)
       const ends = Number.isNaN(date.getTime()) ? 'by ttl' : date.toISOString()
       const size = `${Buffer.byteLength(JSON.stringify(session))} B`
       const what = data ? JSON.stringify(rest) : Object.keys(rest).join(',')
