@@ -7,18 +7,11 @@ const { performance } = require('node:perf_hooks')
 const { RustStoreError } = require('./lib/errors')
 const { Engine } = require('./lib/engine')
 const { copyBase } = require('./lib/base')
+const { Events } = require('./lib/events')
 const { checkOptions } = require('./lib/options')
 const { Pending } = require('./lib/pending')
-const {
-  answerTo,
-  checkCallback,
-  later,
-  nextTurn,
-  now,
-  promised,
-  setImmediate,
-  throwLater,
-} = require('./lib/answer')
+const { countLive, pages, settled, withId } = require('./lib/walk')
+const { answerTo, checkCallback, later, now, promised, throwLater } = require('./lib/answer')
 
 // express-session is an optional peer: @fastify/session needs none of its classes.
 function findStore() {
@@ -40,16 +33,11 @@ const STATE = Symbol('rust-session-store')
 class RustStore extends Store {
   constructor(options) {
     super()
-    const state = {
-      engine: new Engine(checkOptions(options), (...event) => announce(this, ...event)),
-      closed: undefined,
-      // Of `disconnect` and `connect`, which was emitted last.
-      isDisconnected: false,
-      pending: new Set(),
-      slow: {},
-    }
+    const events = new Events(this)
+    const engine = new Engine(checkOptions(options), (...event) => events.announce(...event))
+    const state = { engine, events, closed: undefined, pending: new Set(), slow: {} }
     Object.defineProperty(this, STATE, { value: state })
-    if (state.engine.passThrough) tellLatecomers(this)
+    if (engine.passThrough) events.tellLatecomers()
   }
 
   // An answer inside the call: see "timing" in docs/consistency.md.
@@ -154,6 +142,7 @@ class RustStore extends Store {
   close(callback) {
     checkCallback(callback)
     const state = this[STATE]
+    state.events.end()
     state.closed ??= end(state)
     return answerTo(arguments.length > 0, callback, (answer) => {
       state.closed.then(() => answer && later(answer, null))
@@ -188,7 +177,7 @@ class RustStore extends Store {
 
 /** In place of a callback, where express-session's own code wants one: a failure is an event. */
 const orEvent = (store) => (error) => {
-  if (error) announce(store, 'error', error)
+  if (error) store[STATE].events.announce('error', error)
 }
 
 /** The state of a store that is not closed. */
@@ -254,12 +243,12 @@ function touch(store, sid, session, callback) {
 
 /** Answers when the operation does. */
 function wait(store, operation, pending, callback) {
-  const { engine, slow } = store[STATE]
+  const { engine, events, slow } = store[STATE]
   pending.answer = (error, result, ms) => {
     count(slow, operation, ms)
     const told = error && engine.failure(error, operation)
     if (callback) answer(callback, told, operation === 'get' ? result : undefined)
-    else if (told) announce(store, 'error', told)
+    else if (told) events.announce('error', told)
   }
 }
 
@@ -272,14 +261,6 @@ function answer(callback, error, result) {
   } catch (thrown) {
     throwLater(thrown)
   }
-}
-
-/** The result of an operation of the engine, waited for where it comes later. */
-function settled(result) {
-  if (!(result instanceof Pending)) return result
-  return promised((answer) => {
-    result.answer = answer
-  })
 }
 
 /** Lets what is under way end, then ends the engine. */
@@ -295,9 +276,10 @@ async function end({ engine, pending }) {
 }
 
 function fail(store, operation, error, callback) {
-  const told = store[STATE].engine.failure(error, operation)
+  const { engine, events } = store[STATE]
+  const told = engine.failure(error, operation)
   if (callback) later(callback, told)
-  else announce(store, 'error', told)
+  else events.announce('error', told)
 }
 
 /** Does something inside the call, so that what follows the call sees it, and answers after it. */
@@ -346,64 +328,6 @@ function count(slow, operation, ms) {
   times.count++
   times.totalMs += ms
   times.maxMs = Math.max(times.maxMs, ms)
-}
-
-/** A session with its sid as `id`, unless it has an id of its own. */
-function withId(session, sid) {
-  const own = Object.getOwnPropertyDescriptor(session, 'id')
-  if (own?.enumerable) return session
-  // A serializer may hand out one object for two sids, or one that is frozen.
-  const isFree = own === undefined && Object.isExtensible(session)
-  const named = isFree
-    ? session
-    : Object.assign(Object.create(Object.getPrototypeOf(session)), session)
-  if (named !== session) copyBase(session, named)
-  return Object.defineProperty(named, 'id', { value: sid, configurable: true, writable: true })
-}
-
-/** Pages of all sessions, one in each turn of the event loop. */
-async function* pages(engine) {
-  for (let from = 0; from !== -1; ) {
-    const { sessions, next } = await settled(engine.page(from))
-    yield sessions
-    from = next
-    await nextTurn()
-  }
-}
-
-async function countLive(engine) {
-  let live = 0
-  for (let from = 0; from !== -1; ) {
-    const step = await settled(engine.count(from))
-    live += step.live
-    from = step.next
-    if (from !== -1) await nextTurn()
-  }
-  return live
-}
-
-/** Tells a listener of `disconnect` that comes while the backend is down: an app may mount session() at any time. */
-function tellLatecomers(store) {
-  store.on('newListener', (name, listener) => {
-    if (name !== 'disconnect' || !store[STATE].isDisconnected) return
-    setImmediate(() => {
-      const { isDisconnected, closed } = store[STATE]
-      if (!isDisconnected || closed !== undefined) return
-      // That of a `once` takes itself off.
-      const isIt = (one) => one === listener || one.listener === listener
-      store.rawListeners(name).find(isIt)?.call(store)
-    })
-  })
-}
-
-/** Emits an event after the call it comes from; an `error` that nobody listens to is dropped. */
-function announce(store, name, ...details) {
-  setImmediate(() => {
-    if (name === 'disconnect' || name === 'connect') {
-      store[STATE].isDisconnected = name === 'disconnect'
-    }
-    if (store.listenerCount(name) > 0) store.emit(name, ...details)
-  })
 }
 
 function needsExpressSession(operation) {
