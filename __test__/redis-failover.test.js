@@ -14,8 +14,19 @@ const TIMEOUTS = { commandTimeout: 1000, connectTimeout: 1000 }
 const deadline = TIMEOUTS.commandTimeout
 const codes = ['ERR_STORE_UNAVAILABLE', 'ERR_STORE_TIMEOUT']
 
-/** Runs a test with servers and a store on them. */
+/** Runs a test with servers and a store on them, where these may run no scripts, too. */
 function failover(name, start, body) {
+  on(name, start, body)
+  const forbidden = async () => {
+    const servers = await start()
+    const { nodes } = servers
+    await Promise.all(nodes.map((node) => node.ask('ACL', 'SETUSER', 'default', '-@scripting')))
+    return servers
+  }
+  on(`no scripts: ${name}`, forbidden, body)
+}
+
+function on(name, start, body) {
   test(name, { timeout: 90_000 }, async (t) => {
     const servers = await start()
     const store = new RustStore({ url: servers.url, ...TIMEOUTS })

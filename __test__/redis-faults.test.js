@@ -15,21 +15,27 @@ const LONG_SILENCE = process.env.CI === 'true' ? Math.max(SILENCE, 30_000) : SIL
 const codes = ['ERR_STORE_UNAVAILABLE', 'ERR_STORE_TIMEOUT']
 const deadline = TIMEOUTS.commandTimeout
 
+const WITHOUT_SCRIPTS = ['--user', 'default', 'on', 'nopass', '~*', '&*', '+@all', '-@scripting']
+
 /** A server whose acknowledged saves survive kill -9. */
 const startDurable = () => startRedis('--appendonly', 'yes', '--appendfsync', 'always')
 
 /**
  * What a network can do is done to each kind of URL: to the one server, to the master that a sentinel
- * names, and to the only node of a cluster. Resolves `{ url, end }` of servers behind a proxy.
+ * names, and to the only node of a cluster; and to saves that go without scripts. Resolves `{ url, end }` of
+ * servers behind a proxy.
  */
 const PLACES = {
-  'one server': async (announce) => {
-    const server = await startRedis()
-    const url = `redis://127.0.0.1:${await announce(server.port)}`
-    return { url, end: () => server.end() }
-  },
+  'one server': (announce) => startBehind(announce),
+  'no scripts': (announce) => startBehind(announce, ...WITHOUT_SCRIPTS),
   Sentinel: (announce) => startSentinelBefore(announce),
   Cluster: (announce) => startMasters(1, announce),
+}
+
+async function startBehind(announce, ...args) {
+  const server = await startRedis(...args)
+  const url = `redis://127.0.0.1:${await announce(server.port)}`
+  return { url, end: () => server.end() }
 }
 
 /** As `fault`, for each kind of URL; the body has a proxy before its server, too. */

@@ -54,14 +54,21 @@ class Load {
     const sid = Load.sid(index)
     this.acknowledged[index] = 0
     this.tried[index] = 0
+    const save = async (session) => {
+      session.n = ++this.tried[index]
+      const { error } = await this.#call((done) => this.#store.set(sid, session, done))
+      if (!error) this.acknowledged[index] = session.n
+    }
     while (!this.#isOver) {
-      const n = ++this.tried[index]
       const cookie = { originalMaxAge: 3_600_000, expires: new Date(Date.now() + 3_600_000) }
-      const session = { cookie, index, n }
-      const saved = await this.#call((done) => this.#store.set(sid, session, done))
-      if (!saved.error) this.acknowledged[index] = n
+      const session = { cookie, index }
+      await save(session)
       const { error, value } = await this.#call((done) => this.#store.get(sid, done))
-      if (!error && value) this.check(index, value)
+      if (!error && value) {
+        this.check(index, value)
+        // With what was read as its base, where the first had none.
+        await save(value)
+      }
       await this.#call((done) => this.#store.touch(sid, session, done))
     }
   }

@@ -204,6 +204,7 @@ async function startSentinels() {
   return {
     master,
     replica,
+    nodes: [master, replica],
     sentinels,
     url: `redis+sentinel://${hosts}/sessions`,
     end: () => endAll(servers),

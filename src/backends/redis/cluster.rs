@@ -1,35 +1,31 @@
-//! A cluster: one link for each master, and the table that says which of them has a key. Knows how the
-//! table is kept up to date and how redirections are followed; not what a command means.
+//! A cluster: one link for each master, and the table that says which of them has a key. Knows how
+//! redirections are followed; not what a command means, or how the table is kept up to date.
 //!
 //! Not the crate's own cluster client: it has a task of its own for each command where a link shares one
 //! write among many, sends writes again by itself, and holds all nodes up while it connects to a dead one.
 
+mod table;
+
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 use parking_lot::RwLock;
 use redis::Value;
-use tokio::{
-    sync::{Notify, watch},
-    time::{sleep, timeout},
-};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::table::Reading;
 use super::{
     address::{Node, Place, Plan},
     batch::Call,
     command::Command,
-    connect::{ask_one, connect},
-    connection::silent,
     failure::Failure,
     link::Link,
-    reply::{Reply, misunderstood},
     topology::{self, Topology},
     transaction::Change,
 };
@@ -38,11 +34,6 @@ use crate::{
     error::Kind,
     runtime,
 };
-
-/// The table is read again at most this often.
-const PAUSE: Duration = Duration::from_millis(100);
-/// And this often, unasked, while a master cannot be reached: a replica may have taken its place.
-const WATCH: Duration = Duration::from_millis(300);
 
 /// More would be a cluster that does not know itself.
 pub const MOST_REDIRECTIONS: u32 = 5;
@@ -56,15 +47,6 @@ pub struct Cluster {
     is_down: AtomicBool,
     listener: Listener,
     closed: CancellationToken,
-}
-
-/// How reading the table has gone.
-enum Reading {
-    /// It was not read yet.
-    Begun,
-    Failed(Failure),
-    /// It was read once: what is known may be used also while reading it again fails.
-    Done,
 }
 
 /// The table, and the links it is used with: before the first reading, those to the seeds.
@@ -105,7 +87,8 @@ impl Cluster {
         for seed in seeds {
             cluster.with_link(&seed, |_| ());
         }
-        runtime::handle().spawn(keep_current(Arc::downgrade(&cluster), cluster.closed.clone()));
+        runtime::handle()
+            .spawn(table::keep_current(Arc::downgrade(&cluster), cluster.closed.clone()));
         cluster
     }
 
@@ -134,9 +117,9 @@ impl Cluster {
             };
             let asked = self.asked(change.key());
             let node = asked.and_then(|asked| topology::redirection(failure.detail(), &asked));
-            // Half of a transaction cannot be asked for.
-            let Some(node) = node.filter(|_| failure.code() == "MOVED") else { break };
-            made = self.with_link(&node, |link| link.change(change.clone()));
+            let Some(node) = node else { break };
+            let elsewhere = change.clone().elsewhere(failure.code() == "ASK");
+            made = self.with_link(&node, |link| link.change(elsewhere));
         }
         Err(moving())
     }
@@ -158,25 +141,6 @@ impl Cluster {
                 "the cluster has fewer masters than when this walk began; begin it again",
             )
             .into(),
-        }
-    }
-
-    /// How many masters there are, once that is known.
-    pub async fn masters(&self) -> Result<usize, Failure> {
-        let mut reading = self.reading.subscribe();
-        let begun = reading.wait_for(|reading| !matches!(reading, Reading::Begun));
-        // Whoever waits may be no thread of the runtime's.
-        let begun = {
-            let _runtime = runtime::handle().enter();
-            timeout(self.plan.patience(), begun)
-        };
-        let Ok(read) = begun.await else {
-            return Err(self.obstacle().unwrap_or_else(silent));
-        };
-        match read.as_deref() {
-            Ok(Reading::Failed(failure)) => Err(self.obstacle().unwrap_or_else(|| failure.clone())),
-            Ok(Reading::Begun) | Err(_) => Err(unreachable()),
-            Ok(Reading::Done) => Ok(self.nodes.read().masters.len()),
         }
     }
 
@@ -270,114 +234,11 @@ impl Cluster {
             }
         }
     }
-
-    /// Reads the table from the first node that gives one; else tells why the last that answered gave none.
-    async fn read(&self) -> Result<Topology, Failure> {
-        let mut why = unreachable();
-        let up: Vec<(Node, Arc<Link>)> = {
-            let nodes = self.nodes.read();
-            let up = nodes.links.iter().filter(|(_, link)| link.is_up());
-            up.map(|(node, link)| (node.clone(), link.clone())).collect()
-        };
-        for (node, link) in up {
-            let call = link.call(&Command::on_key("CLUSTER", b"SLOTS"));
-            link.flush();
-            match timeout(self.plan.connect_timeout / 2, call).await {
-                Ok(Ok(Reply::Other(answer))) => match Topology::read(&answer, &node) {
-                    Some(topology) => return Ok(topology),
-                    None => why = slotless(),
-                },
-                Ok(Ok(_)) => why = misunderstood(),
-                Ok(Err(refused)) => why = refused,
-                Err(_) => {}
-            }
-        }
-        for seed in &self.seeds {
-            let place = Place::Single(seed.clone());
-            let answer = timeout(self.plan.connect_timeout / 2, async {
-                let mut connected = connect(&self.plan, &place).await?;
-                ask_one(&mut connected, redis::cmd("CLUSTER").arg("SLOTS")).await
-            });
-            match answer.await {
-                Ok(Ok(answer)) => match Topology::read(&answer, seed) {
-                    Some(topology) => return Ok(topology),
-                    None => why = slotless(),
-                },
-                Ok(Err(failure)) => why = failure,
-                Err(_) => {}
-            }
-        }
-        Err(why)
-    }
-
-    /// Takes a table: links to masters that are new, and gives up links to others.
-    fn adopt(self: &Arc<Self>, topology: Topology) {
-        let mut nodes = self.nodes.write();
-        let mut former = std::mem::take(&mut nodes.links);
-        for master in &topology.masters {
-            let link = former.remove(master).unwrap_or_else(|| self.connect(master));
-            nodes.links.insert(master.clone(), link);
-        }
-        nodes.masters = topology.masters.iter().map(|master| nodes.links[master].clone()).collect();
-        nodes.topology = topology;
-        drop(nodes);
-        for (_, link) in former {
-            // What is under way on it ends first.
-            let (closed, longest) = (link.close(), self.plan.command_timeout);
-            tokio::spawn(async move {
-                // Nobody waits any longer; a node that is silent would never end it.
-                let _ = timeout(longest, closed).await;
-                drop(link);
-            });
-        }
-        self.reading.send_replace(Reading::Done);
-    }
-
-    fn failed(&self, failure: Failure) {
-        self.reading.send_if_modified(|reading| {
-            let is_unknown = !matches!(reading, Reading::Done);
-            if is_unknown {
-                *reading = Reading::Failed(failure);
-            }
-            is_unknown
-        });
-    }
-
-    fn is_whole(&self) -> bool {
-        self.nodes.read().masters.iter().all(|link| link.is_up())
-    }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.closed.cancel();
-    }
-}
-
-/// Reads the table at first, whenever it turned out to be outdated, and while a master is missing.
-async fn keep_current(cluster: Weak<Cluster>, closed: CancellationToken) {
-    let work = async {
-        loop {
-            let Some(open) = cluster.upgrade() else { return };
-            let outdated = open.outdated.clone();
-            let read = open.read().await;
-            let is_known = read.is_ok();
-            match read {
-                Ok(topology) => open.adopt(topology),
-                Err(failure) => open.failed(failure),
-            }
-            let is_whole = is_known && open.is_whole();
-            drop(open);
-            sleep(PAUSE).await;
-            match is_whole {
-                true => outdated.notified().await,
-                false => _ = timeout(WATCH, outdated.notified()).await,
-            }
-        }
-    };
-    tokio::select! {
-        () = closed.cancelled() => {}
-        () = work => {}
     }
 }
 
@@ -389,13 +250,6 @@ fn tells_of_the_node(failure: &Failure) -> bool {
 /// What is said after too many redirections.
 pub fn moving() -> Failure {
     Failure::new(Kind::Unavailable, "the cluster is moving this session between nodes; try again")
-}
-
-fn slotless() -> Failure {
-    Failure::new(
-        Kind::Unavailable,
-        "the cluster says of no node which slots it has; see CLUSTER SLOTS there",
-    )
 }
 
 fn unreachable() -> Failure {

@@ -10,12 +10,19 @@ use super::{command::Command, failure::Failure, packed::Kept, reply};
 #[derive(Clone)]
 pub struct Change {
     script: Kept,
+    /// Whether the node is only about to take over the slot: it has to be told that this is known.
+    asking: bool,
 }
 
 impl Change {
     /// What a call of the script of `replace` asks for.
     pub fn of(script: Kept) -> Change {
-        Change { script }
+        Change { script, asking: false }
+    }
+
+    /// The same for a node that another has named by `MOVED`, or by `ASK`.
+    pub fn elsewhere(self, asking: bool) -> Change {
+        Change { asking, ..self }
     }
 
     fn word(&self, index: usize) -> Option<&[u8]> {
@@ -58,13 +65,24 @@ impl Change {
         connection: &mut MultiplexedConnection,
     ) -> Result<(Option<Vec<u8>>, i64), Failure> {
         let mut look = Pipeline::new();
+        let mut add = |command: Cmd| {
+            if self.asking {
+                look.cmd("ASKING");
+            }
+            look.add_command(command);
+        };
         for name in ["WATCH", "GET", "PTTL"] {
-            look.cmd(name).arg(self.key());
+            add(redis::cmd(name).arg(self.key()).take());
         }
-        look.cmd("MULTI");
-        match <[Value; 4]>::try_from(ask_all(connection, &look).await?) {
-            Ok([_, Value::BulkString(text), Value::Int(left), _]) => Ok((Some(text), left)),
-            Ok([_, Value::Nil, ..]) => Ok((None, 0)),
+        // What is asked for by `MULTI` holds until `EXEC`: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#ask-redirection
+        add(redis::cmd("MULTI"));
+        let mut values = ask_all(connection, &look).await?.into_iter();
+        let mut next = || if self.asking { values.nth(1) } else { values.next() };
+        match [next(), next(), next(), next()] {
+            [_, Some(Value::BulkString(text)), Some(Value::Int(left)), Some(_)] => {
+                Ok((Some(text), left))
+            }
+            [_, Some(Value::Nil), _, Some(_)] => Ok((None, 0)),
             _ => Err(reply::misunderstood()),
         }
     }
