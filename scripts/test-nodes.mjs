@@ -10,8 +10,8 @@ import { setup } from './setup.mjs'
 import { exists, Failure, MINUTE, npm, root, run, say, script } from './tools.mjs'
 
 const OTHERS = ['22', '24', '26']
-// What fails and recovers at the other end of a socket is no matter of the release of Node.js, and takes
-// minutes, as a thousand workers do; `--whole` runs it as well. Memory, files and one Redis server go through all
+// What fails and recovers at the other end of a socket, or grows in a folder, is no matter of the release of
+// Node.js, and takes minutes, as a thousand workers do; `--whole` runs it as well. Memory, files and one Redis server go through all
 // of the boundary, with a hundred workers each.
 const LONG = [
   'mongodb',
@@ -22,6 +22,7 @@ const LONG = [
   'redis-failover',
   'redis-commands',
   'redis-urls',
+  'file-soak',
   'workers-thousand',
 ]
 
