@@ -5,33 +5,27 @@
 //! writer decides: if another process was faster, or the disk is full, the foretelling is dropped, and
 //! the caller hears of it.
 
+mod asking;
+
 use std::{
     collections::{HashMap, hash_map::Entry as Place},
     hash::{BuildHasherDefault, Hasher},
-    sync::atomic::{
-        AtomicUsize,
-        Ordering::{Acquire, Release},
-    },
+    sync::atomic::{AtomicUsize, Ordering::Acquire},
     time::Instant,
 };
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+use self::asking::Asking;
 use super::{
     answers,
-    change::{Change, Move, Operation, Outcome, Save},
+    change::{Change, Move, Operation, Outcome},
     layout::{Head, Key, SpaceId},
 };
 use crate::error::{Error, Kind, Result};
 
-/// Most changes that wait for the writer...
-const MAX_OPERATIONS: usize = 10_000;
-/// ... most bytes of them...
-const MAX_BYTES: usize = 64 << 20;
-/// ... and most touches that are gathered. A disk that does not keep up pushes back here.
-const MAX_TOUCHES: usize = 65_536;
 /// Entries that are looked at under one hold of the lock.
 const CHUNK: usize = 256;
 
@@ -254,99 +248,6 @@ impl Inner {
         if entry.record.is_none() && entry.touch.is_none() {
             place.remove();
         }
-    }
-}
-
-/// The lock on everything that is under way. The changes asked for under it come one after another.
-pub struct Asking<'p> {
-    inner: MutexGuard<'p, Inner>,
-    count: &'p AtomicUsize,
-}
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        self.count.store(self.inner.entries.len() + self.inner.clears.len(), Release);
-    }
-}
-
-impl Asking<'_> {
-    /// See [`Pending::ahead`].
-    pub fn ahead(&self, key: &Key) -> Option<Ahead> {
-        self.inner.ahead(key)
-    }
-
-    fn check_room(&self) -> Result<()> {
-        let Inner { queue, bytes, touched, .. } = &*self.inner;
-        if queue.len() < MAX_OPERATIONS && *bytes < MAX_BYTES && touched.len() < MAX_TOUCHES {
-            return Ok(());
-        }
-        Err(Error::new(
-            Kind::Unavailable,
-            format!(
-                "{} changes wait to be written: the disk does not keep up, or is stuck. Nothing was changed; try again later",
-                queue.len() + touched.len()
-            ),
-        ))
-    }
-
-    /// Queues a save. `foretold`: the head of the record that it will be, if it will be written.
-    pub fn save(
-        &mut self,
-        key: Key,
-        save: Save,
-        change: impl FnOnce(Save) -> Change,
-        foretold: Option<Head>,
-    ) -> Result<Asked> {
-        self.check_room()?;
-        let (answer, outcome) = answers::place();
-        let payload = save.payload();
-        let change = change(save);
-        // Before the save, which keeps the expiry perhaps.
-        self.inner.queue_touch(key);
-        let number = self.inner.push(key, change, Some(answer));
-        if let Some(head) = foretold {
-            let record = Some((number, Foretold::Record { head, payload }));
-            self.inner.entries.insert(key, Entry { record, touch: None });
-        }
-        Ok(outcome)
-    }
-
-    /// Queues the removal of a record.
-    pub fn remove(&mut self, key: Key) -> Result<Asked> {
-        self.check_room()?;
-        let (answer, outcome) = answers::place();
-        let number = self.inner.push(key, Change::Remove, Some(answer));
-        let record = Some((number, Foretold::Gone));
-        self.inner.entries.insert(key, Entry { record, touch: None });
-        Ok(outcome)
-    }
-
-    /// Queues the removal of all records of a space.
-    pub fn clear(&mut self, space: SpaceId) -> Result<Asked> {
-        self.check_room()?;
-        let (answer, outcome) = answers::place();
-        let key = Key { space, hash: 0 };
-        let number = self.inner.push(key, Change::Clear, Some(answer));
-        self.inner.clears.insert(space, number);
-        self.inner.entries.retain(|key, _| key.space != space);
-        Ok(outcome)
-    }
-
-    /// Takes a touch: to be gathered, or at once where that could be too late.
-    pub fn touch(&mut self, key: Key, touch: Move, is_urgent: bool) -> Result<()> {
-        self.check_room()?;
-        let entry = self.inner.entries.entry(key).or_default();
-        let earlier = entry.touch.replace(Touching { touch, number: None });
-        let is_gathered = earlier.is_some_and(|earlier| earlier.number.is_none());
-        if let Some(earlier) = earlier.filter(|_| is_gathered) {
-            entry.touch = Some(Touching { touch: touch.after(&earlier.touch), number: None });
-        }
-        if is_urgent {
-            self.inner.queue_touch(key);
-        } else if !is_gathered {
-            self.inner.touched.push(key);
-        }
-        Ok(())
     }
 }
 
