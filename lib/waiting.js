@@ -4,9 +4,10 @@
 
 const { performance } = require('node:perf_hooks')
 // From the module and now: see answer.js.
-const { clearTimeout, setImmediate, setTimeout } = require('node:timers')
+const { setImmediate } = require('node:timers')
 const native = require('./native')
-const { RustStoreError, fromEngine } = require('./errors')
+const { Deadlines } = require('./deadlines')
+const { fromEngine } = require('./errors')
 const {
   ANSWERS,
   END,
@@ -25,7 +26,7 @@ const {
   numbers,
 } = require('./numbers')
 const { Order } = require('./order')
-const { Pending, pendingAt, pendingOf } = require('./pending')
+const { Pending, pendingAt } = require('./pending')
 const { Sockets } = require('./sockets')
 
 // Operations after which a turn that goes on and on is sent as far as it has come: over a network, where
@@ -36,11 +37,6 @@ const SOME = 8
 // Answers after which others have their turn of the event loop: what callbacks ask for anew may be answered
 // as fast as they take the answers.
 const LONG = 4096
-// Such turns that are waited for before what is late has failed.
-const TURNS = 8
-
-// How often within a deadline an operation without one is looked after, once it has taken as long.
-const STEPS = 8
 
 // Operations that one counts as over which a server takes long: it would be left with the last of them when
 // the turn ends.
@@ -60,7 +56,7 @@ class Waiting {
   #isDraining = false
   #now = 0
   #date = 0
-  #timer
+  #deadlines = new Deadlines(this)
   #idle = []
 
   constructor(onEvents) {
@@ -79,6 +75,7 @@ class Waiting {
   start(handle, timeout, isNear) {
     this.#handle = handle
     this.#timeout = timeout
+    this.#deadlines.start(timeout)
     this.#many = isNear ? SOME : MANY
     this.#slow = isNear ? 1 : SLOW
   }
@@ -108,27 +105,24 @@ class Waiting {
 
   #begin(go, key) {
     if (!this.#isScheduled && !this.#isDraining) this.#now = performance.now()
-    // An operation that waits keeps the process alive, by this timer.
-    if (this.#size++ === 0) {
-      if (this.#timer === undefined) this.#arm(this.#timeout)
-      else this.#timer.ref()
-    }
+    if (this.#size++ === 0) this.#deadlines.watch()
     return new Pending(this, go, key, this.#now, this.#timeout)
   }
 
   /** Has what begins in this turn of the event loop sent together at its end. */
   #schedule(isSlow = false) {
     this.#turn += isSlow ? this.#slow : 1
-    if (this.#turn >= this.#many) this.#flush()
+    if (this.#turn >= this.#many) this.flush()
     if (this.#isScheduled || this.#isDraining) return
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
-      this.#flush()
+      this.flush()
     })
   }
 
-  #flush() {
+  /** Sends what has begun. */
+  flush() {
     this.#turn = 0
     if (this.#handle === undefined) return
     native.flush(this.#handle)
@@ -183,7 +177,7 @@ class Waiting {
       this.#isDraining = false
       this.#date = 0
     }
-    if (this.#turn > 0 || todo & FLUSH) this.#flush()
+    if (this.#turn > 0 || todo & FLUSH) this.flush()
     if (todo & HEAR) this.#hear()
     return (todo & END) !== 0 || this.#handle === undefined
   }
@@ -224,11 +218,11 @@ class Waiting {
     if (events === undefined) return
     for (const [name, detail] of JSON.parse(events)) {
       if (name === 'socket') this.#sockets.carry(this.#handle, detail)
-      else if (name === 'late') setImmediate(() => this.#blame(TURNS))
+      else if (name === 'late') this.#deadlines.blame()
       else this.#onEvents(name, name === 'down' ? fromEngine(detail) : detail)
     }
     // What has waited for a socket: only now that all of them are known.
-    this.#flush()
+    this.flush()
   }
 
   /** Goes on with an operation: to its end, or until it waits again. */
@@ -258,6 +252,17 @@ class Waiting {
     pending.leave()
   }
 
+  /** Ends an operation whose answer is not waited for any more. */
+  giveUp(pending, error) {
+    if (pending.isSent && this.#handle !== undefined) native.cancel(this.#handle, pending.id)
+    pending.runInAsyncScope(this.#end, this, pending, error)
+  }
+
+  /** Has connections given up whose server owes an answer for long. */
+  blame() {
+    if (this.#handle !== undefined) native.late(this.#handle)
+  }
+
   #end(pending, error, result) {
     const { answer } = pending
     this.#size--
@@ -268,7 +273,7 @@ class Waiting {
   }
 
   #rest() {
-    this.#timer?.unref()
+    this.#deadlines.rest()
     for (const resolve of this.#idle.splice(0)) resolve()
   }
 
@@ -285,52 +290,6 @@ class Waiting {
     }
   }
 
-  #arm(ms) {
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      // What has come while the event loop was held up is no failure, and is read after the timers.
-      setImmediate(() => this.#look(TURNS))
-    }, ms)
-  }
-
-  #look(turns) {
-    if (this.drain() || turns === 0) this.#expire()
-    else setImmediate(() => this.#look(turns - 1))
-  }
-
-  /** Has connections given up whose server owes an answer for long, when all that has come is read. */
-  #blame(turns) {
-    if (this.#handle === undefined) return
-    if (!this.drain() && turns > 0) setImmediate(() => this.#blame(turns - 1))
-    else if (this.#handle !== undefined) native.late(this.#handle)
-  }
-
-  #expire() {
-    const now = performance.now()
-    let next = Number.POSITIVE_INFINITY
-    const own = pendingOf(this)
-    // Each in its turn.
-    for (const pending of own.sort((one, other) => one.since - other.since)) {
-      // One that another has ended meanwhile is gone.
-      if (pending.deadline > now || !pending.isAlive) continue
-      if (pending.isSent && this.#handle !== undefined) native.cancel(this.#handle, pending.id)
-      pending.runInAsyncScope(this.#end, this, pending, late(this.#timeout))
-    }
-    // Also one that has no deadline, and holds up the others.
-    const isLate = own.some(({ since }) => since + this.#timeout <= now)
-    if (isLate && this.#handle !== undefined) native.late(this.#handle)
-    this.#flush()
-    for (const { since, deadline } of pendingOf(this)) {
-      const isBounded = deadline !== Number.POSITIVE_INFINITY
-      next = Math.min(
-        next,
-        isBounded ? deadline : Math.max(since + this.#timeout, now + this.#timeout / STEPS),
-      )
-    }
-    if (this.#size > 0 && this.#timer === undefined)
-      this.#arm(Math.min(this.#timeout, Math.max(1, next - now)))
-  }
-
   /** Resolves when nothing waits. */
   idle() {
     if (this.#size === 0) return Promise.resolve()
@@ -339,19 +298,10 @@ class Waiting {
 
   /** No answer comes any more. */
   stop() {
-    clearTimeout(this.#timer)
+    this.#deadlines.stop()
     this.#handle = undefined
     this.#sockets.end()
   }
-}
-
-function late(timeout) {
-  return new RustStoreError(
-    'ERR_STORE_TIMEOUT',
-    `no answer within ${timeout} ms ("commandTimeout"): the backend, or the network to it, is slow or silent; ` +
-      'what was asked for may still take effect',
-    { retryable: true },
-  )
 }
 
 module.exports = { Waiting }
