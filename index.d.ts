@@ -140,7 +140,7 @@ export interface RustStoreStats {
    * Operations that take more than one step (`all`, `ids`, `length`, `stats`), and all that the backend
    * answers after the call has returned: how many, and how long they took, in ms.
    */
-  slow: Record<string, { count: number; totalMs: number; maxMs: number }>
+  slow: Partial<Record<string, { count: number; totalMs: number; maxMs: number }>>
 }
 
 export interface RustStoreEvents {
@@ -163,6 +163,11 @@ export interface RustStoreEvents {
   /** An operation whose caller asked for no answer has failed. Never thrown, also without a listener. */
   error: [error: RustStoreError]
 }
+
+/** What listens to an event: of those above with their arguments, of any other with whatever it has. */
+export type RustStoreListener<E extends string | symbol> = (
+  ...args: E extends keyof RustStoreEvents ? RustStoreEvents[E] : any[]
+) => void
 
 /**
  * A session store for express-session.
@@ -229,14 +234,6 @@ export class RustStore<T extends object = AnySession> extends EventEmitter {
   load(sid: string): Promise<any>
   load(sid: string, callback: ((error: any, session?: any) => any) | null | undefined): void
 
-  on<E extends keyof RustStoreEvents>(
-    event: E,
-    listener: (...args: RustStoreEvents[E]) => void,
-  ): this
-  on(event: string | symbol, listener: (...args: any[]) => void): this
-  once<E extends keyof RustStoreEvents>(
-    event: E,
-    listener: (...args: RustStoreEvents[E]) => void,
-  ): this
-  once(event: string | symbol, listener: (...args: any[]) => void): this
+  on<E extends string | symbol>(event: E, listener: RustStoreListener<E>): this
+  once<E extends string | symbol>(event: E, listener: RustStoreListener<E>): this
 }

@@ -162,6 +162,7 @@ class RustStore extends Store {
     return answerTo(arguments.length > 1, callback, (answer) => {
       const told = answer ?? orEvent(this)
       if (Store === EventEmitter) later(told, needsExpressSession('regenerate'))
+      else if (typeof this.generate !== 'function') later(told, needsSession())
       else super.regenerate(req, told)
     })
   }
@@ -334,6 +335,16 @@ function needsExpressSession(operation) {
   return new RustStoreError(
     'ERR_STORE_UNSUPPORTED',
     `${operation}: install express-session, whose classes this needs`,
+    { operation },
+  )
+}
+
+/** express-session's own `regenerate` calls what `session()` has given to the store. */
+function needsSession() {
+  const operation = 'regenerate'
+  return new RustStoreError(
+    'ERR_STORE_UNSUPPORTED',
+    `${operation}: give this store to express-session's session() first, which tells it how`,
     { operation },
   )
 }

@@ -155,7 +155,45 @@ test('mistakes are told in a few lines, and never a password', (t) =>
 
     const broken = await command([`file:${missing}`, 'import'], '{"sid":"a"}\n')
     assert.deepEqual(
-      [broken.code, broken.stderr.split('\n')[0]],
-      [2, 'line 1 is no {"sid":...,"session":{...}}'],
+      [broken.code, broken.stdout, broken.stderr],
+      [1, 'imported 0\n', `file:${missing}: line 1 is no {"sid":...,"session":{...}}\n`],
     )
+    for (const swapped of [
+      ['stats', 'redis://u:hunter2@h'],
+      ['memory:', 'mongodb:hunter2', 'copy'],
+    ]) {
+      const { code, stderr } = await command(swapped)
+      assert.equal(code, 2)
+      assert.doesNotMatch(stderr, /hunter2/)
+    }
+    assert.match((await command(['memory:', 'stats', '--full'])).stderr, /^stats takes no --full/)
+    assert.match((await command(['memory:', 'ls', '--file', 'x'])).stderr, /^ls takes no --file/)
+    assert.match((await command(['memory:'])).stderr, /^a command is missing/)
+    assert.match((await command(['--version'])).stdout, /^\d+\.\d+\.\d+/)
+    const nowhere = await command(['memory:', 'copy', 'nosuch://h'])
+    assert.match(nowhere.stderr, /^nosuch:/, 'the place that failed is named')
+    assert.equal((await command([`file:${missing}?create=true`, 'stats'])).code, 0)
+  }))
+
+test('sessions that cannot be read are told of, and half a file is not left', (t) =>
+  check(t, async () => {
+    const url = `file:${path.join(folder(t), 'sessions')}`
+    const serializer = { stringify: (it) => `v1:${JSON.stringify(it)}`, parse: JSON.parse }
+    const [own, plain] = [new RustStore({ url, serializer }), new RustStore(url)]
+    await own.set('a', { cookie: {} })
+    await plain.set('b', { cookie: {}, '\u001b[31m': 1 })
+    await Promise.all([own.close(), plain.close()])
+    const file = path.join(folder(t), 'backup.jsonl')
+    for (const args of [['ls'], ['export', '--file', file], ['copy', `${url}2`]]) {
+      const { code, stdout, stderr } = await command([url, ...args])
+      assert.equal(code, 1, args.join(' '))
+      assert.match(stderr, /^1 of the sessions cannot be read/)
+      assert.ok(!stdout.includes('\u001b'), 'a key is no command of the terminal')
+    }
+    assert.equal(fs.readFileSync(file, 'utf8').split('\n').length, 2)
+
+    const unwritable = path.join(folder(t), 'cut.jsonl')
+    const failed = await command(['redis://127.0.0.1:1', 'export', '--file', unwritable])
+    assert.equal(failed.code, 1)
+    assert.ok(!fs.existsSync(unwritable))
   }))

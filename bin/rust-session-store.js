@@ -6,9 +6,11 @@
 const fs = require('node:fs')
 const { once } = require('node:events')
 const { createInterface } = require('node:readline')
-const { setTimeout: sleep } = require('node:timers/promises')
+const { pipeline } = require('node:stream/promises')
+const { setImmediate: nextTurn, setTimeout: sleep } = require('node:timers/promises')
 const { parseArgs } = require('node:util')
 const { RustStore } = require('..')
+const { version } = require('../package.json')
 const { Progress } = require('./progress')
 
 const USAGE = `Usage: npx rust-session-store URL COMMAND [flags]
@@ -20,19 +22,23 @@ const USAGE = `Usage: npx rust-session-store URL COMMAND [flags]
   URL import         reads JSON lines, and stores each; a session of the same sid is replaced
   URL copy URL       stores all sessions of the first place in the second
 
-  --full             prints sids as they are; without, only their beginnings
+  --full             ls: prints sids as they are; without, only their beginnings
   --data             ls: prints what is in the sessions, too
   --file FILE        export: writes to a new file that only you can read. import: reads from it
-  --help
+  -h, --help
+  --version
 
-Options of a store are parameters of its URL: 'file:./sessions?prefix=shop'.`
+Options of a store are parameters of its URL: 'file:./sessions?prefix=shop'.
+Sessions that an app has saved with a serializer of its own cannot be read here.`
 
 const FLAGS = {
-  full: { type: 'boolean', default: false },
-  data: { type: 'boolean', default: false },
+  full: { type: 'boolean' },
+  data: { type: 'boolean' },
   file: { type: 'string' },
-  help: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean' },
 }
+const TAKES = { ls: ['full', 'data'], export: ['file'], import: ['file'] }
 
 // Sessions that are on their way at a time.
 const WINDOW = 64
@@ -42,23 +48,35 @@ const PRUNE_LOOK_MS = 1_500
 /** A mistake in how the command was called. */
 class Misuse extends Error {}
 
+// Error -> the URL of the store that it is of.
+const placeOf = new WeakMap()
+
 /** The beginning of a sid: enough to tell sessions apart, too little to use one. */
 const shortened = (sid) => (sid.length > 8 ? `${sid.slice(0, 6)}…` : '…')
 
 /** A URL without its password and parameters. */
 const shown = (url) => url.replace(/\/\/.*@/s, '//…@').replace(/\?.*$/s, '')
 
+/** A key as it is, unless it could be more than a name to a terminal. */
+const shownKey = (key) => (/^[\w.-]+$/.test(key) ? key : JSON.stringify(key))
+
 /** Opens a store. A folder that is not there is only made where sessions are to be put into it. */
 function open(url, { create }) {
-  const isFolder = /^file:/i.test(url)
-  return new RustStore(isFolder && !create ? { url, create: false } : { url })
+  const mayNotMake = /^file:/i.test(url) && !create && !/[?&]create=/.test(url)
+  try {
+    return new RustStore(mayNotMake ? { url, create: false } : { url })
+  } catch (error) {
+    placeOf.set(error, url)
+    throw error
+  }
 }
 
 const commands = {
   async stats(store) {
-    const { slow, hits, misses, ...known } = await store.stats()
-    for (const [name, value] of Object.entries(known)) {
-      if (typeof value !== 'object' && value !== null) print(`${name.padEnd(10)} ${value}`)
+    // The rest counts what this very process has done.
+    const { backend, sessions, bytes } = await store.stats()
+    for (const [name, value] of Object.entries({ backend, sessions, bytes })) {
+      if (value !== null && value !== undefined) print(`${name.padEnd(10)} ${value}`)
     }
   },
 
@@ -68,7 +86,7 @@ const commands = {
       const date = new Date(cookie?.expires || Number.NaN)
       const ends = Number.isNaN(date.getTime()) ? 'by ttl' : date.toISOString()
       const size = `${Buffer.byteLength(JSON.stringify(session))} B`
-      const what = data ? JSON.stringify(rest) : Object.keys(rest).join(',')
+      const what = data ? JSON.stringify(rest) : Object.keys(rest).map(shownKey).join(',')
       await print([full ? JSON.stringify(sid) : shortened(sid), ends, size, what].join('\t'))
     }
   },
@@ -89,38 +107,44 @@ const commands = {
   },
 
   async export(store, { file }) {
-    const out = file === undefined ? process.stdout : await newFile(file)
     const progress = new Progress('exported', await store.length())
-    for await (const [sid, session] of store.entries()) {
-      if (!out.write(`${JSON.stringify({ sid, session })}\n`)) await once(out, 'drain')
-      progress.step()
+    async function* lines() {
+      for await (const [sid, session] of store.entries()) {
+        yield `${JSON.stringify({ sid, session })}\n`
+        progress.step()
+      }
     }
+    if (file === undefined) await pipeline(lines, process.stdout, { end: false })
+    else await intoFile(file, lines)
     progress.end()
-    if (out === process.stdout) return
-    out.end()
-    await once(out, 'close')
   },
 
-  async import(store, { file }) {
+  async import(store, { file }, url) {
     const input = file === undefined ? process.stdin : fs.createReadStream(file)
     if (file !== undefined) await once(input, 'open')
-    await storeAll(store, linesOf(input), new Progress('imported'))
+    await storeAll(store, url, linesOf(input), new Progress('imported'))
   },
 
-  async copy(store, _flags, target) {
+  async copy(store, _flags, _url, target) {
     const to = open(target, { create: true })
     try {
-      await storeAll(to, store.entries(), new Progress('copied', await store.length()))
+      await storeAll(to, target, store.entries(), new Progress('copied', await store.length()))
     } finally {
       await to.close()
     }
   },
 }
 
-async function newFile(file) {
+/** Writes a file that was not there; half of one is not left. */
+async function intoFile(file, lines) {
   const out = fs.createWriteStream(file, { flags: 'wx', mode: 0o600 })
   await once(out, 'open')
-  return out
+  try {
+    await pipeline(lines, out)
+  } catch (error) {
+    fs.rmSync(file, { force: true })
+    throw error
+  }
 }
 
 async function* linesOf(input) {
@@ -134,68 +158,103 @@ async function* linesOf(input) {
     } catch {
       entry = undefined
     }
-    const isEntry = typeof entry?.sid === 'string' && typeof entry.session === 'object'
-    if (!isEntry || entry.session === null) {
-      throw new Misuse(`line ${number} is no {"sid":...,"session":{...}}`)
+    if (typeof entry?.sid !== 'string' || !isObject(entry.session)) {
+      throw new Error(`line ${number} is no {"sid":...,"session":{...}}`)
     }
     yield [entry.sid, entry.session]
   }
 }
 
-/** Stores sessions, some at a time. */
-async function storeAll(store, entries, progress) {
+const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Stores sessions, some at a time, and says how many, also where it cannot go on. */
+async function storeAll(store, url, entries, progress) {
   const under = new Set()
   let skipped = 0
   let failure
-  for await (const [sid, session] of entries) {
-    if (failure) break
-    const ends = session.cookie?.expires
-    // A save of what is over removes.
-    if (typeof ends === 'string' && Date.parse(ends) <= Date.now()) {
-      skipped++
-      continue
+  try {
+    for await (const [sid, session] of entries) {
+      if (failure) break
+      const ends = session.cookie?.expires
+      // A save of what is over removes.
+      if (typeof ends === 'string' && Date.parse(ends) <= Date.now()) {
+        skipped++
+        continue
+      }
+      // A copy has no base: it is written as it is.
+      const save = store
+        .set(sid, { ...session })
+        .then(() => progress.step())
+        .catch((error) => {
+          placeOf.set(error, url)
+          failure ??= error
+        })
+        .finally(() => under.delete(save))
+      under.add(save)
+      if (under.size >= WINDOW) await Promise.race(under)
     }
-    // A copy has no base: it is written as it is.
-    const save = store
-      .set(sid, { ...session })
-      .then(() => progress.step())
-      .catch((error) => {
-        failure ??= error
-      })
-      .finally(() => under.delete(save))
-    under.add(save)
-    if (under.size >= WINDOW) await Promise.race(under)
+  } catch (error) {
+    failure ??= error
   }
   await Promise.all(under)
   progress.end()
-  if (failure) throw failure
   print(`${progress.label} ${progress.done}${skipped ? `; ${skipped} were over` : ''}`)
+  if (failure) throw failure
 }
 
 async function print(line) {
   if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
 }
 
-async function main() {
+/** `{ name, url, target, flags }` of the command line. */
+function asked() {
   let parsed
   try {
     parsed = parseArgs({ options: FLAGS, allowPositionals: true })
   } catch (error) {
     throw new Misuse(error.message)
   }
-  const { values, positionals } = parsed
-  if (values.help) return print(USAGE)
+  const { values: flags, positionals } = parsed
+  if (flags.help || flags.version) return { flags }
   const [url, name, target, ...more] = positionals
-  const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined
-  if (!url || !command) throw new Misuse(name ? `there is no command "${name}"` : 'what is missing')
+  if (name === undefined) {
+    throw new Misuse(url === undefined ? 'a URL and a command are missing' : 'a command is missing')
+  }
+  if (!Object.hasOwn(commands, name)) {
+    // What stands in the place of a command may be a URL, with a password in it.
+    const told = /^[\w-]+$/.test(name) ? `there is no command "${name}"` : 'no command comes second'
+    throw new Misuse(told)
+  }
   if ((name === 'copy') !== (target !== undefined) || more.length > 0) {
     throw new Misuse(name === 'copy' ? 'copy takes a second URL' : `${name} takes one URL`)
   }
+  const foreign = Object.keys(flags).find((flag) => !TAKES[name]?.includes(flag))
+  if (foreign) throw new Misuse(`${name} takes no --${foreign}`)
+  return { name, url, target, flags }
+}
+
+async function main() {
+  const { name, url, target, flags } = asked()
+  if (name === undefined) return print(flags.help ? USAGE : version)
   const store = open(url, { create: name === 'import' })
+  let unreadable = 0
+  store.on('corrupt', () => {
+    unreadable++
+  })
   try {
-    await command(store, values, target)
+    await commands[name](store, flags, url, target)
+    // Events come after what they are of.
+    await nextTurn()
+  } catch (error) {
+    if (!placeOf.has(error)) placeOf.set(error, url)
+    throw error
   } finally {
     await store.close()
+  }
+  if (unreadable) {
+    throw new Error(
+      `${unreadable} of the sessions cannot be read, and were left out; are they another serializer's than JSON?`,
+    )
   }
 }
 
@@ -205,12 +264,13 @@ process.stdout.on('error', (error) => {
 })
 
 main().catch((error) => {
-  const place = process.argv.slice(2).find((arg) => arg.includes(':'))
   if (error instanceof Misuse) {
     process.stderr.write(`${error.message}\n\n${USAGE}\n`)
     process.exitCode = 2
     return
   }
-  process.stderr.write(`${place ? `${shown(place)}: ` : ''}${error.code ?? ''} ${error.message}\n`)
+  const place = placeOf.get(error)
+  const code = error.code ? `${error.code} ` : ''
+  process.stderr.write(`${place ? `${shown(place)}: ` : ''}${code}${error.message}\n`)
   process.exitCode = 1
 })

@@ -262,9 +262,16 @@ class Engine {
         : new RustStoreError('ERR_STORE_INTERNAL', error?.message ?? String(error), {
             cause: error,
           })
+    this.errors[told.code] = (this.errors[told.code] ?? 0) + 1
+    // Of an operation that takes others, whose name is in the message.
+    const step = `${told.backend} ${told.operation}: `
+    if (told.operation !== operation && told.operation && told.message.startsWith(step)) {
+      const { backend, code, retryable, cause } = told
+      const message = `${backend} ${operation}: ${told.message.slice(step.length)}`
+      return new RustStoreError(code, message, { backend, operation, retryable, cause })
+    }
     told.backend ||= this.backend
     told.operation = operation
-    this.errors[told.code] = (this.errors[told.code] ?? 0) + 1
     return told
   }
 }

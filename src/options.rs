@@ -291,7 +291,7 @@ mod tests {
     fn wrong_forms() {
         assert_eq!(
             refusal(r#"{"ttl":{"number":"NaN"}}"#),
-            "\"ttl\" must be a number of seconds, 0.001 or more, or a function that returns one; got NaN"
+            "\"ttl\" must be a number of seconds, 0.001 or more and 8640000000000 at most, or a function that returns one; got NaN"
         );
         assert!(refusal(r#"{"max":1.5}"#).ends_with("got 1.5"));
         assert!(refusal(r#"{"merge":"yes"}"#).ends_with("got a string"));

@@ -94,6 +94,8 @@ export async function promises(data: SessionData): Promise<string[]> {
   const always: SessionData = await sessions.get('sid')
   // @ts-expect-error there is no such key
   one?.nothing
+  // @ts-expect-error nothing of the kind may have been slow
+  stats.slow.get.count
   // @ts-expect-error there is no such counter
   stats.nothing
   return [
@@ -156,6 +158,11 @@ sessions.on('error', (error) => {
   return `${code} ${error.operation} ${error.backend} ${error.retryable} ${error.message}`
 })
 sessions.on('connect', () => {})
+sessions.on('whatever', (of: number) => of)
+// @ts-expect-error a sid is a string
+sessions.on('gone', (sid: number) => sid)
+// @ts-expect-error there is one error
+sessions.once('down', (error: Error, more: number) => [error, more])
 sessions.off('connect', () => {})
 
 // Errors narrow by class, and their codes are a closed list.

@@ -43,10 +43,16 @@ impl Form {
                 names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or ")
             }
             Form::Ttl => {
-                "a number of seconds, 0.001 or more, or a function that returns one".into()
+                format!(
+                    "a number of seconds, 0.001 or more and {MAX_SECONDS} at most, or a function that returns one"
+                )
             }
-            Form::Seconds => "a number of seconds, 0 or more".into(),
-            Form::Millis => "a number of milliseconds, 1 or more".into(),
+            Form::Seconds => {
+                format!("a number of seconds, 0 or more and {MAX_SECONDS} at most")
+            }
+            Form::Millis => {
+                format!("a number of milliseconds, 1 or more and {MAX_TIMER_MS} at most")
+            }
             Form::Count => "a whole number, 1 or more".into(),
             Form::Index => "a whole number, 0 or more".into(),
             Form::Switch => "true or false".into(),

@@ -135,7 +135,9 @@ fn refused(place: &str, parameters: &[(String, String)], error: &mongodb::error:
         .split([':', '@', '/'])
         .chain(parameters.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| &**value))
         .filter(|text| !text.is_empty());
-    let detail = match secrets.any(|secret| said.contains(secret)) {
+    // A parameter with an "@" may be the rest of a password with a "?" or a "&" in it.
+    let is_cut = parameters.iter().any(|(name, value)| name.contains('@') || value.contains('@'));
+    let detail = match is_cut || secrets.any(|secret| said.contains(secret)) {
         true => "what is wrong is not repeated here, since it may be a secret",
         false => &said,
     };
@@ -206,7 +208,15 @@ mod tests {
         assert!(refusal("mongodb://h/?tls=perhaps").contains("tls"));
         assert!(!refusal("mongodb://h/?proxyPassword=ter2&tls=ter2").contains("ter2"));
         assert!(refusal("mongodb://h/?w=0").contains("w=0"));
-        for url in ["mongodb://u:hun@ter2@h", "mongodb://u:hunter2/x@h", "mongodb://u:hunter2%@h"] {
+        for url in [
+            "mongodb://u:hun@ter2@h",
+            "mongodb://u:hunter2/x@h",
+            "mongodb://u:hunter2%@h",
+            "mongodb://u:hunter2?x@h/db",
+            "mongodb+srv://u:hunter2?x@h/db",
+            "mongodb://u:1?hunter2=1@h/db",
+            "mongodb://u:1?authSource=a&hunter2=1&b=@h",
+        ] {
             let refused = refusal(url);
             assert!(!refused.contains("ter2"), "{refused}");
         }
