@@ -31,6 +31,9 @@ const {
 // Every operation returns its result, or a Pending where the backend answers later. Those of the memory
 // backend never wait, and are kept free of what waiting needs.
 
+// Of a backend that clears in one step.
+const LONGEST_CLEAR_MS = 60_000
+
 class Engine {
   /** @param announce called with the name and arguments of each event */
   constructor(options, announce) {
@@ -190,11 +193,19 @@ class Engine {
   }
 
   clear() {
-    if (this.isBehind(ALL)) return this.waiting.behind(ALL, () => this.clear())
+    if (this.isBehind(ALL)) {
+      const pending = this.waiting.behind(ALL, () => this.clear())
+      pending.removes = true
+      return pending
+    }
     // A save that follows it must not be met by a later step of it.
     const clearing = this.nothing(native.clear(this.handle), ALL)
-    // It takes as long as there are sessions. A backend answers for each of its steps.
-    if (clearing instanceof Pending) clearing.deadline = Number.POSITIVE_INFINITY
+    if (clearing instanceof Pending) {
+      // It takes as long as there are sessions. A backend over a network answers for each of its steps.
+      const longest = this.inside.get ? LONGEST_CLEAR_MS : Number.POSITIVE_INFINITY
+      clearing.deadline = Math.max(clearing.deadline, clearing.since + longest)
+      clearing.hasOwnDeadline = true
+    }
     return clearing
   }
 

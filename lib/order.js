@@ -17,18 +17,21 @@ class Order {
   // under way and those that wait for them to end.
   #busy = new Map()
   #occupied = 0
-  // How many have waited.
+  // How many have waited, and how many do.
   #lined = 0
+  #waiting = 0
 
   /** Whether operations on this sid have to wait for one before them. */
   isBusy(key) {
-    return this.#busy.size !== 0 && (this.#busy.has(key) || this.#busy.has(ALL))
+    if (this.#busy.size === 0) return false
+    return this.#busy.has(key) || this.#busy.has(ALL) || (key === ALL && this.#waiting > 0)
   }
 
   /** Whether operations on this sid, or on all of them, do wait. */
   isHeld(key) {
+    if (key === ALL) return this.#waiting > 0
     // What came before a clear waits in the queue of its sid, and the rest in that of all.
-    return this.#holds(ALL, key) || (key !== ALL && this.#holds(key, key))
+    return this.#holds(ALL, key) || this.#holds(key, key)
   }
 
   #holds(place, key) {
@@ -38,11 +41,13 @@ class Order {
 
   /** Whether the last of the operations on this sid that wait removes it. */
   endsGone(key) {
-    return this.#queueOf(key)?.findLast(({ behind }) => behind === key)?.removes === true
+    return (this.#lastOf(key, ALL) ?? this.#lastOf(key, key))?.removes === true
   }
 
-  #queueOf(key) {
-    return (this.#busy.get(ALL) ?? this.#busy.get(key))?.queue
+  /** The last of the operations on this sid that wait in the queue of a place. */
+  #lastOf(key, place) {
+    const queue = this.#busy.get(place)?.queue
+    return queue?.findLast(({ behind }) => behind === key || behind === ALL)
   }
 
   /** Whether a save of this object is under way. */
@@ -65,11 +70,19 @@ class Order {
 
   /** An operation waits for the sid that it is behind; one that has waited before, ahead of those after it. */
   line(pending) {
+    this.#waiting++
+    if (pending.behind === ALL && !this.#busy.has(ALL)) this.#close()
     const { queue } = this.#crowd(this.#busy.has(ALL) ? ALL : pending.behind)
     pending.place ??= this.#lined++
     let at = queue.length
     while (at > 0 && queue[at - 1].place > pending.place) at--
     queue.splice(at, 0, pending)
+  }
+
+  /** What is on all sids waits for those operations on which others wait, and what comes after it for it. */
+  #close() {
+    const crowds = [...this.#busy.values()].filter((busy) => busy.queue?.length > 0)
+    this.#busy.set(ALL, { running: crowds.flatMap(({ running }) => running), queue: [] })
   }
 
   /** The operations on a sid that is busy, as lists. */
@@ -89,18 +102,29 @@ class Order {
     if (next.key === undefined) running.push(next)
     next.key = key
     next.session ??= pending.session
+    const all = this.#busy.get(ALL)?.running
+    const at = all?.indexOf(pending) ?? -1
+    if (at >= 0) all[at] = next
   }
 
   /** An operation has ended. Returns those that may begin, if nothing else is in their way. */
   leave(ended) {
     const { key } = ended
+    const freed = this.#leave(key, ended)
+    if (key === ALL || !this.#busy.get(ALL)?.running?.includes(ended)) return freed
+    return [...freed, ...this.#leave(ALL, ended)].sort((one, other) => one.place - other.place)
+  }
+
+  #leave(key, ended) {
     const busy = this.#busy.get(key)
     if (busy !== ended && busy.running.length > 1) {
       busy.running.splice(busy.running.indexOf(ended), 1)
       return NONE
     }
     this.#busy.delete(key)
-    return busy === ended ? NONE : busy.queue
+    if (busy === ended) return NONE
+    this.#waiting -= busy.queue.length
+    return busy.queue
   }
 }
 

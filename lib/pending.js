@@ -51,6 +51,8 @@ class Pending extends AsyncResource {
     // The turn it began in and the end of its time, by performance.now().
     this.since = since
     this.deadline = since + timeout
+    // Whether that is another than what it is a step of has.
+    this.hasOwnDeadline = false
     this.isSent = true
     this.answer = undefined
   }
@@ -58,6 +60,12 @@ class Pending extends AsyncResource {
   /** Whether it waits still. */
   get isAlive() {
     return places[this.id] === this
+  }
+
+  /** Waits from `now` on only. */
+  restart(now) {
+    this.deadline += now - this.since
+    this.since = now
   }
 
   /** Takes it out; nothing hangs on it any more, should something still know it. */

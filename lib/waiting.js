@@ -7,7 +7,7 @@ const { performance } = require('node:perf_hooks')
 const { setImmediate } = require('node:timers')
 const native = require('./native')
 const { Deadlines } = require('./deadlines')
-const { fromEngine } = require('./errors')
+const { RustStoreError, fromEngine } = require('./errors')
 const {
   ANSWERS,
   END,
@@ -26,7 +26,7 @@ const {
   numbers,
 } = require('./numbers')
 const { Order } = require('./order')
-const { Pending, pendingAt } = require('./pending')
+const { Pending, pendingAt, pendingOf } = require('./pending')
 const { Sockets } = require('./sockets')
 
 // Operations after which a turn that goes on and on is sent as far as it has come: over a network, where
@@ -37,6 +37,9 @@ const SOME = 8
 // Answers after which others have their turn of the event loop: what callbacks ask for anew may be answered
 // as fast as they take the answers.
 const LONG = 4096
+
+// A turn of the event loop that counts as one in which it was held up.
+const LONG_TURN_MS = 5
 
 // Operations that one counts as over which a server takes long: it would be left with the last of them when
 // the turn ends.
@@ -55,6 +58,8 @@ class Waiting {
   #isScheduled = false
   #isDraining = false
   #now = 0
+  // When the first began of those that were begun in this turn of the event loop.
+  #first
   #date = 0
   #deadlines = new Deadlines(this)
   #idle = []
@@ -106,6 +111,7 @@ class Waiting {
   #begin(go, key) {
     if (!this.#isScheduled && !this.#isDraining) this.#now = performance.now()
     if (this.#size++ === 0) this.#deadlines.watch()
+    this.#first ??= this.#now
     return new Pending(this, go, key, this.#now, this.#timeout)
   }
 
@@ -117,8 +123,19 @@ class Waiting {
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
+      this.#endTurn()
       this.flush()
     })
+  }
+
+  /** What was begun in this turn waits from now on: an app that holds its event loop up blames nobody else. */
+  #endTurn() {
+    const first = this.#first
+    this.#first = undefined
+    if (first === undefined) return
+    const now = performance.now()
+    if (now - first < LONG_TURN_MS) return
+    for (const pending of pendingOf(this)) if (pending.since >= first) pending.restart(now)
   }
 
   /** Sends what has begun. */
@@ -177,6 +194,7 @@ class Waiting {
       this.#isDraining = false
       this.#date = 0
     }
+    this.#endTurn()
     if (this.#turn > 0 || todo & FLUSH) this.flush()
     if (todo & HEAR) this.#hear()
     return (todo & END) !== 0 || this.#handle === undefined
@@ -246,8 +264,7 @@ class Waiting {
     this.#size--
     result.answer = pending.answer
     result.since = pending.since
-    // Of several steps that are answered for one by one, the whole has none.
-    if (result.deadline !== Number.POSITIVE_INFINITY) result.deadline = pending.deadline
+    if (!result.hasOwnDeadline) result.deadline = pending.deadline
     if (pending.key !== undefined) this.order.replace(pending, result)
     pending.leave()
   }
@@ -301,6 +318,12 @@ class Waiting {
     this.#deadlines.stop()
     this.#handle = undefined
     this.#sockets.end()
+    // A step of a walk that began while the store was being closed. First those that wait for others, so that
+    // none begins.
+    const left = pendingOf(this).sort((one, other) => one.isSent - other.isSent)
+    for (const pending of left) {
+      this.giveUp(pending, new RustStoreError('ERR_STORE_CLOSED', 'the store was closed'))
+    }
   }
 }
 

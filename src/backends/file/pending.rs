@@ -18,7 +18,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use self::asking::Asking;
+use self::asking::{Asking, MANY_TOUCHES};
 use super::{
     answers,
     change::{Change, Move, Operation, Outcome},
@@ -110,7 +110,7 @@ impl Pending {
 
     /// Holds everything still, to ask for a change of what is seen.
     pub fn lock(&self) -> Asking<'_> {
-        Asking { inner: self.inner.lock(), count: &self.count }
+        Asking { inner: self.inner.lock(), count: &self.count, wake: &self.wake }
     }
 
     /// Wakes the writer if there is something for it.
@@ -142,12 +142,13 @@ impl Pending {
         closed
     }
 
-    /// Waits for work until `wait` at most. After `tick`, gathered touches are work.
+    /// Waits for work until `wait` at most. After `tick`, or where there are many, gathered touches are work.
     pub fn take(&self, wait: Instant, tick: Instant) -> Batch {
         let mut inner = self.inner.lock();
         while !inner.awake && !self.wake.wait_until(&mut inner, wait).timed_out() {}
         inner.awake = false;
-        if !inner.tasks.is_empty() || inner.closing.is_some() || Instant::now() >= tick {
+        let is_time = inner.touched.len() >= MANY_TOUCHES || Instant::now() >= tick;
+        if is_time || !inner.tasks.is_empty() || inner.closing.is_some() {
             inner.queue_touches();
         }
         inner.bytes = 0;

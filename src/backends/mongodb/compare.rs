@@ -10,7 +10,7 @@ use mongodb::{
     Collection, Namespace,
     bson::{Document, RawDocumentBuf, doc},
     error::{BulkWriteError, ErrorKind, PartialBulkWriteResult},
-    options::{UpdateModifications, UpdateOneModel},
+    options::{ReadPreference, SelectionCriteria, UpdateModifications, UpdateOneModel},
     results::VerboseBulkWriteResult,
 };
 
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     backend::{Replaced, Written},
     error::{Error, Kind, Result},
-    record::Draft,
+    record::{Draft, NEVER, Record},
 };
 
 /// What the text of a session and the text it is compared with may have in all: both are in one
@@ -121,7 +121,7 @@ async fn judge_all(shared: &Shared, swaps: Vec<Swap>) {
         return;
     }
     let ids: Vec<&Bytes> = swaps.iter().map(|swap| &swap.id).collect();
-    let found = match shared.link.within(find(shared, &ids)).await {
+    let found = match shared.link.within(find(shared, &ids, Some(primary()))).await {
         Ok(found) => found,
         Err(error) => {
             for swap in swaps {
@@ -193,6 +193,11 @@ async fn replace_at_once(shared: &Shared, swaps: &[Swap]) -> Result<Option<Vec<R
     Ok(Some((0..swaps.len()).map(outcome).collect()))
 }
 
+/// Whom what decides about a write is asked of: a secondary may not have heard of what the write has met.
+fn primary() -> SelectionCriteria {
+    SelectionCriteria::ReadPreference(ReadPreference::Primary)
+}
+
 /// How a compare-and-set goes on.
 enum Next {
     /// It has ended.
@@ -220,6 +225,7 @@ async fn settle(shared: &Shared, swap: &Swap, mut filter: Document) -> Result<Re
         let found = collection
             .find_one(doc! { "_id": statements::text(&swap.id) })
             .projection(document::projection())
+            .selection_criteria(primary())
             .await
             .map_err(failure::told)?;
         match judge(swap, found.as_ref())? {
@@ -236,7 +242,8 @@ fn judge(swap: &Swap, found: Option<&RawDocumentBuf>) -> Result<Next> {
     let found = document::read(document, swap.replace.now)?;
     let Some(record) = found.record else { return Ok(Next::Answer(Replaced::Gone)) };
     if swap.replace.seen.as_ref().is_some_and(|seen| *seen != record.payload) {
-        return Ok(Next::Answer(Replaced::Changed(record)));
+        let expires = record.expires.min(NEVER);
+        return Ok(Next::Answer(Replaced::Changed(Record { expires, ..record })));
     }
     // It is as it was seen, but kept in another form (see `document`), or it is so again by now.
     Ok(Next::Write(match found.raw {

@@ -9,7 +9,7 @@ use mongodb::bson::{Bson, DateTime, RawArray, RawBsonRef, RawDocument};
 use super::statements::LAST;
 use crate::{
     error::{Error, Kind, Result},
-    record::{Millis, NEVER, Record},
+    record::{Millis, NEVER, Record, UNTOLD},
 };
 
 /// What one document says.
@@ -53,8 +53,10 @@ pub fn read(document: &RawDocument, now: Millis) -> Result<Found> {
         }
     };
     // What the text says of the expiry is not known here, so the real one is always told. A record
-    // that never ends has none to tell.
-    let record = Record { payload, expires, moved: expires < NEVER, version: 0, spot: 0 };
+    // that never ends has none to tell: what its text says may be long over, and is no news of it.
+    let moved = expires < NEVER;
+    let expires = if moved { expires } else { UNTOLD };
+    let record = Record { payload, expires, moved, version: 0, spot: 0 };
     Ok(Found { record: Some(record), raw })
 }
 
@@ -166,7 +168,7 @@ mod tests {
         let record = found(ends, 99).unwrap();
         assert_eq!((&*record.payload, record.expires, record.moved), (&b"{}"[..], 100, true));
         let never = found(rawdoc! { "_id": "a", "session": "{}" }, 99).unwrap();
-        assert_eq!((never.expires, never.moved), (NEVER, false));
+        assert_eq!((never.expires, never.moved), (UNTOLD, false));
         for expires in [RawBsonRef::Null, RawBsonRef::String("2100-01-01"), RawBsonRef::Int32(7)] {
             let mut odd = rawdoc! { "_id": "a", "session": "{}" };
             odd.append(mongodb::bson::cstr!("expires"), expires);

@@ -12,7 +12,11 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use futures_util::future::{join_all, join4};
-use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
+use mongodb::{
+    action::Action,
+    bson::{Bson, Document, RawDocumentBuf, doc},
+    options::SelectionCriteria,
+};
 
 use super::{
     Shared,
@@ -95,7 +99,7 @@ async fn read(shared: &Shared, gets: Vec<Get>) {
         waiting.entry(id).or_default().push((now, slot));
     }
     let ids: Vec<&Bytes> = waiting.keys().collect();
-    let found = shared.link.within(find(shared, &ids)).await;
+    let found = shared.link.within(find(shared, &ids, None)).await;
     let found = match found {
         Ok(found) => found,
         Err(error) => {
@@ -116,8 +120,12 @@ async fn read(shared: &Shared, gets: Vec<Get>) {
     }
 }
 
-/// The documents of some ids.
-pub(super) async fn find(shared: &Shared, ids: &[&Bytes]) -> Result<Vec<RawDocumentBuf>> {
+/// The documents of some ids; `from`: whom to ask, if that is not left to the URL.
+pub(super) async fn find(
+    shared: &Shared,
+    ids: &[&Bytes],
+    from: Option<SelectionCriteria>,
+) -> Result<Vec<RawDocumentBuf>> {
     let filter = match ids {
         [id] => doc! { "_id": statements::text(id) },
         ids => {
@@ -131,6 +139,7 @@ pub(super) async fn find(shared: &Shared, ids: &[&Bytes]) -> Result<Vec<RawDocum
         .projection(document::projection())
         // All of them in the first answer, if they are not too large for one.
         .batch_size(ids.len() as u32 + 1)
+        .optional(from, |find, from| find.selection_criteria(from))
         .await
         .map_err(failure::told)?;
     let mut found = Vec::with_capacity(ids.len());

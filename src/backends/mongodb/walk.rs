@@ -22,6 +22,8 @@ const PAGE: i64 = 500;
 const PAGE_BYTES: usize = 8 << 20;
 /// Records that are looked at in one step of counting.
 const STEP: i64 = 10_000;
+/// Records that one step of clearing removes.
+const CLEAR_STEP: i64 = 1_000;
 /// Walks that may be under way at once. Beyond, the one that has rested longest cannot go on.
 const WALKS: usize = 1024;
 
@@ -215,17 +217,35 @@ async fn byte_ids(link: &Link, now: Option<Millis>) -> Result<Vec<Bson>> {
     Ok(ids)
 }
 
-/// Removes every record of ours.
+/// Removes every record of ours, some at a time: one command for all would have no deadline that tells a server
+/// that is busy from one that is gone.
 pub async fn clear(link: &Link) -> Result<()> {
-    let collection = link.collection().await?;
-    let texts = statements::text_ids(&link.place.prefix);
-    collection.delete_many(texts).await.map_err(failure::told)?;
-    let bytes = byte_ids(link, None).await?;
-    if !bytes.is_empty() {
-        let bytes = doc! { "_id": { "$in": bytes } };
-        collection.delete_many(bytes).await.map_err(failure::told)?;
+    let mut texts = statements::text_ids(&link.place.prefix);
+    loop {
+        let found = find(link, texts.clone(), CLEAR_STEP, doc! { "_id": 1 });
+        let (found, is_more) = link.within(found).await?;
+        let ids: Vec<Bson> =
+            found.iter().map(id).filter_map(Result::transpose).collect::<Result<_>>()?;
+        let last = ids.last().cloned();
+        remove(link, ids).await?;
+        let (Some(last), true) = (last, is_more) else { break };
+        if let Ok(range) = texts.get_document_mut("_id") {
+            range.remove("$gte");
+            range.insert("$gt", last);
+        }
     }
-    Ok(())
+    remove(link, link.within(byte_ids(link, None)).await?).await
+}
+
+async fn remove(link: &Link, ids: Vec<Bson>) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let removed = async {
+        let collection = link.collection().await?;
+        collection.delete_many(doc! { "_id": { "$in": ids } }).await.map_err(failure::told)
+    };
+    link.within(removed).await.map(drop)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Release};
 
-use parking_lot::MutexGuard;
+use parking_lot::{Condvar, MutexGuard};
 
 use super::{
     super::{
@@ -21,10 +21,13 @@ const MAX_OPERATIONS: usize = 10_000;
 const MAX_BYTES: usize = 64 << 20;
 /// ... and most touches that are gathered. A disk that does not keep up pushes back here.
 const MAX_TOUCHES: usize = 65_536;
+/// Touches that are not gathered any longer.
+pub(super) const MANY_TOUCHES: usize = MAX_TOUCHES / 4;
 /// The lock on everything that is under way. The changes asked for under it come one after another.
 pub struct Asking<'p> {
     pub(super) inner: MutexGuard<'p, Inner>,
     pub(super) count: &'p AtomicUsize,
+    pub(super) wake: &'p Condvar,
 }
 
 impl Drop for Asking<'_> {
@@ -39,18 +42,13 @@ impl Asking<'_> {
         self.inner.ahead(key)
     }
 
+    /// Touches that are gathered stand in nobody's way but that of other touches.
     fn check_room(&self) -> Result<()> {
-        let Inner { queue, bytes, touched, .. } = &*self.inner;
-        if queue.len() < MAX_OPERATIONS && *bytes < MAX_BYTES && touched.len() < MAX_TOUCHES {
-            return Ok(());
+        let Inner { queue, bytes, .. } = &*self.inner;
+        match queue.len() < MAX_OPERATIONS && *bytes < MAX_BYTES {
+            true => Ok(()),
+            false => Err(full(queue.len())),
         }
-        Err(Error::new(
-            Kind::Unavailable,
-            format!(
-                "{} changes wait to be written: the disk does not keep up, or is stuck. Nothing was changed; try again later",
-                queue.len() + touched.len()
-            ),
-        ))
     }
 
     /// Queues a save. `foretold`: the head of the record that it will be, if it will be written.
@@ -98,7 +96,14 @@ impl Asking<'_> {
 
     /// Takes a touch: to be gathered, or at once where that could be too late.
     pub fn touch(&mut self, key: Key, touch: Move, is_urgent: bool) -> Result<()> {
-        self.check_room()?;
+        let gathered = self.inner.touched.len();
+        if gathered >= MAX_TOUCHES {
+            return Err(full(gathered));
+        }
+        if gathered == MANY_TOUCHES {
+            self.inner.awake = true;
+            self.wake.notify_one();
+        }
         let entry = self.inner.entries.entry(key).or_default();
         let earlier = entry.touch.replace(Touching { touch, number: None });
         let is_gathered = earlier.is_some_and(|earlier| earlier.number.is_none());
@@ -112,4 +117,13 @@ impl Asking<'_> {
         }
         Ok(())
     }
+}
+
+fn full(changes: usize) -> Error {
+    Error::new(
+        Kind::Unavailable,
+        format!(
+            "{changes} changes wait to be written: the disk does not keep up, or is stuck. Nothing was changed; try again later"
+        ),
+    )
 }
