@@ -99,7 +99,7 @@ export type RustStoreErrorCode =
 export class RustStoreError extends Error {
   /** Stable; made to be compared. */
   readonly code: RustStoreErrorCode
-  /** `memory`, ... */
+  /** `memory`, `file`, `redis` or `mongodb`; empty where the options are wrong before that is known. */
   readonly backend: string
   /** The method that failed: `get`, `set`, ..., or `open` for the constructor. */
   readonly operation: string

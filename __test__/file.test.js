@@ -8,6 +8,7 @@ const path = require('node:path')
 const { test: nodeTest } = require('node:test')
 const { Worker } = require('node:worker_threads')
 const { RustStore } = require('..')
+const { holdUp } = require('./conformance/harness.js')
 const { freshFolder, script, start } = require('./file/processes')
 
 // Where the backend is refused, there is nothing to test.
@@ -311,4 +312,37 @@ test('a save that is under way when the process ends is there or not, and nothin
   assert.deepEqual(await child.ended, { code: 0, signal: null }, child.stderr())
   const store = open(t, url)
   assert.equal(await store.length(), 100, 'a process that ends by itself has written all')
+})
+
+test('what an app holds up itself is no failure', async (t) => {
+  await holdUp(open(t, { url: `file:${freshFolder(t)}`, commandTimeout: 200 }), 300)
+})
+
+test('a walk that meets the end of its store is told', async (t) => {
+  for (let round = 0; round < 10; round++) {
+    const store = open(t, `file:${freshFolder(t)}`)
+    await Promise.all(Array.from({ length: 600 }, (_, i) => store.set(`s${i}`, plain())))
+    const walk = async () => {
+      let met = 0
+      for await (const _ of store.entries()) {
+        // The end of a page: the next one is asked for while the store is being closed.
+        if (++met !== 256) continue
+        store.close()
+        await new Promise(setImmediate)
+      }
+    }
+    await assert.rejects(walk(), { code: 'ERR_STORE_CLOSED' })
+  }
+})
+
+test('more touches at once than are gathered: none is refused, nor what comes after', async (t) => {
+  const store = open(t, `file:${freshFolder(t)}?durability=normal`)
+  const sids = Array.from({ length: 70_000 }, (_, i) => `s${i}`)
+  for (let from = 0; from < sids.length; from += 5_000) {
+    await Promise.all(sids.slice(from, from + 5_000).map((sid) => store.set(sid, plain())))
+  }
+  const later = { cookie: { ...COOKIE, expires: new Date(Date.now() + 7_200_000) } }
+  await Promise.all(sids.map((sid) => store.touch(sid, later)))
+  await store.destroy('s1')
+  assert.equal(await store.length(), sids.length - 1)
 })

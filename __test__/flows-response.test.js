@@ -4,6 +4,7 @@
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
 const { AsyncLocalStorage } = require('node:async_hooks')
+const { RustStore } = require('..')
 const { call, dataOf, startApp, MINUTE } = require('./flows/app')
 
 /** Middleware ahead of express-session that notes what it does to the response. */
@@ -141,6 +142,10 @@ test('destroy(() => res.redirect("/")); res.clearCookie() works', async (t) => {
   assert.equal(reply.cookies[0].value, '')
   assert.equal(tab.sid, undefined)
   assert.equal(await app.stored(sid), undefined)
+})
+
+test('regenerate of a store that no session() has been given is answered', async () => {
+  await assert.rejects(new RustStore().regenerate({}), { code: 'ERR_STORE_UNSUPPORTED' })
 })
 
 test('regenerate answers later than the call', async (t) => {

@@ -5,9 +5,11 @@
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')
+const net = require('node:net')
 const { setImmediate: turn } = require('node:timers/promises')
 const { MongoClient } = require('mongodb')
 const { RustStore } = require('..')
+const { holdUp } = require('./conformance/harness.js')
 const servers = require('./servers/mongodb.js')
 const { createProxy } = require('./servers/proxy.js')
 
@@ -276,3 +278,49 @@ if (process.env.MONGODB_URL?.includes('replicaSet=')) {
     await client.db('failover').dropDatabase()
   })
 }
+
+test('a clear whose connection goes silent ends, and holds nothing up', async (t) => {
+  let isArmed = false
+  const sockets = new Set()
+  const proxy = net.createServer((client) => {
+    const own = net.connect(server.port, '127.0.0.1')
+    let isSilent = false
+    client.on('data', (bytes) => {
+      if (isArmed && bytes.includes('deletes')) {
+        isArmed = false
+        isSilent = true
+      }
+      if (!isSilent) own.write(bytes)
+    })
+    own.on('data', (bytes) => isSilent || client.write(bytes))
+    for (const socket of [client, own]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => client.destroy() && own.destroy())
+    }
+  })
+  await once(proxy.listen(0, '127.0.0.1'), 'listening')
+  t.after(() => {
+    for (const socket of sockets) socket.destroy()
+    proxy.close()
+  })
+  const store = open(t, {}, { port: proxy.address().port })
+  await store.set('a', session({ n: 1 }))
+  isArmed = true
+  await assert.rejects(store.clear(), ({ code }) => EXPECTED.has(code))
+  const end = Date.now() + 10 * COMMAND_TIMEOUT
+  const isThere = () =>
+    store.get('a').then(
+      (found) => found?.n === 1,
+      () => false,
+    )
+  while (!(await isThere())) assert.ok(Date.now() < end, 'the store goes on')
+  await store.clear()
+  assert.equal(await store.length(), 0)
+})
+
+test('what an app holds up itself is no failure', async (t) => {
+  const store = open(t)
+  await store.ping()
+  await holdUp(store, 1.5 * COMMAND_TIMEOUT)
+})

@@ -35,6 +35,21 @@ test('a document without expires never ends, and saves and touches keep it so', 
   assert.deepEqual(await store.ids(), ['a'])
 })
 
+test('a document without expires is there, whatever its cookie says', async (t) => {
+  const { rust, documents } = await place(t)
+  const store = rust()
+  const expires = new Date(Date.now() - 1000)
+  const session = JSON.stringify({ cookie: { originalMaxAge: 1000, expires }, n: 1 })
+  await documents.insertOne({ _id: 'a', session })
+  const held = await store.get('a')
+  assert.ok(new Date(held.cookie.expires) > Date.now(), 'a session that is there is not over')
+  held.n = 2
+  await store.set('a', held)
+  const document = await documents.findOne({ _id: 'a' })
+  assert.equal('expires' in document, false)
+  assert.equal(JSON.parse(document.session).n, 2)
+})
+
 test('a document that is no session is missing, told as corrupt, and passed over', async (t) => {
   const { rust, documents } = await place(t)
   const store = rust()

@@ -8,7 +8,7 @@ const fs = require('node:fs')
 const net = require('node:net')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { Worker } = require('node:worker_threads')
-const { plain, listen, storeError } = require('./conformance/harness.js')
+const { holdUp, plain, listen, storeError } = require('./conformance/harness.js')
 const { TIMEOUTS, fault, heard } = require('./servers/fault.js')
 const { freePort, startRedis, startRedisOn, startRedisTls, until } = require('./servers/redis.js')
 
@@ -32,6 +32,11 @@ fault('what has come while the event loop was held up is no failure', async ({ u
   assert.equal((await reading).n, 1)
   assert.equal((await store.get('a')).n, 1)
   assert.deepEqual(downs, [])
+})
+
+fault('what an app holds up itself is no failure', async ({ use, open }) => {
+  const server = await use(startRedis())
+  await holdUp(await open(server.url, { commandTimeout: 200 }), 300)
 })
 
 // Over TLS answers come by another thread, while callbacks run.
@@ -74,6 +79,9 @@ fault('a server that is not there yet: no throw, an event, and it is found', asy
     assert.equal(error.retryable, true)
     return storeError('ERR_STORE_UNAVAILABLE', 'get')(error)
   })
+  // An operation of several steps is told of as itself.
+  await assert.rejects(store.ids(), storeError('ERR_STORE_UNAVAILABLE', 'ids'))
+  await assert.rejects(store.ids(), /^RustStoreError: redis ids: /)
   // Fire and forget, and nobody listens to `error`.
   store.destroy('a', undefined)
   const up = heard(store, 'up')

@@ -165,7 +165,30 @@ function runLong(timeout, row, script, ...args) {
   })
 }
 
+/**
+ * Holds the event loop up for `ms` between calls, and in a callback: a store whose calls may take less must not
+ * say that its backend was late.
+ */
+async function holdUp(store, ms) {
+  const hold = () => {
+    const end = performance.now() + ms
+    while (performance.now() < end) {}
+  }
+  const first = store.set('a', plain())
+  hold()
+  await Promise.all([first, store.set('b', plain())])
+  await new Promise((resolve, reject) => {
+    const end = (error) => (error ? reject(error) : resolve())
+    store.destroy('a', (error) => {
+      if (error) return reject(error)
+      hold()
+      store.destroy('b', end)
+    })
+  })
+}
+
 module.exports = {
+  holdUp,
   WORKERS,
   assertMaxAge,
   dataOf,

@@ -144,6 +144,29 @@ module.exports = (row) => {
     },
   )
 
+  rule(
+    'order: a clear comes after the saves before it, also after those that wait',
+    async ({ open }) => {
+      const store = await open()
+      const session = h.plain({ n: 0 })
+      const saves = () => {
+        session.n++
+        return store.set('a', session)
+      }
+      const asked = [saves(), store.set('b', h.plain()), saves(), saves(), store.clear()]
+      asked.push(store.set('c', h.plain({ n: 1 })))
+      await Promise.all(asked)
+      assert.deepEqual(await store.ids(), ['c'])
+      // One that waits behind another.
+      const fresh = h.plain({ n: 0 })
+      const again = () => Promise.all([store.set('d', fresh), store.set('d', h.plain())])
+      await Promise.all([again(), store.clear(), again(), store.clear()])
+      assert.deepEqual(await store.ids(), [])
+      await store.set('e', h.plain({ n: 2 }))
+      assert.equal((await store.get('e')).n, 2)
+    },
+  )
+
   rule('order: a touch that ends the session comes after the saves before it', async ({ open }) => {
     const store = await open()
     const gone = h.listen(store, 'gone')

@@ -37,7 +37,7 @@ impl Drop for Asking<'_> {
 }
 
 impl Asking<'_> {
-    /// See [`Pending::ahead`].
+    /// See [`ahead`](super::Pending::ahead).
     pub fn ahead(&self, key: &Key) -> Option<Ahead> {
         self.inner.ahead(key)
     }
