@@ -1,7 +1,10 @@
 //! The LMDB environment of one folder: opened, read, written, enlarged, opened anew. Knows nothing of
 //! what is kept in it, and nothing of queues.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use heed::{Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithoutTls, types::Bytes};
 use parking_lot::{Mutex, RwLock};
@@ -46,17 +49,25 @@ struct Opened {
 pub struct Lmdb {
     folder: PathBuf,
     settings: Settings,
+    /// None when it was closed, or could not be opened anew.
     opened: RwLock<Option<Opened>>,
+    is_closed: AtomicBool,
 }
 
 impl Lmdb {
     pub fn open(folder: &Path, settings: Settings) -> Result<Lmdb, Failure> {
         let opened = open(folder, settings)?;
-        Ok(Lmdb { folder: folder.into(), settings, opened: RwLock::new(Some(opened)) })
+        Ok(Lmdb {
+            folder: folder.into(),
+            settings,
+            opened: RwLock::new(Some(opened)),
+            is_closed: AtomicBool::new(false),
+        })
     }
 
     /// Lets the file go, safe from power loss whatever the durability. Nobody uses it any more.
     pub fn close(&self) {
+        self.is_closed.store(true, Relaxed);
         if let Some(Opened { env, .. }) = self.opened.write().take() {
             // What cannot be flushed now was not promised either.
             let _ = env.force_sync();
@@ -65,7 +76,7 @@ impl Lmdb {
 
     /// Uses the environment; once more where another process has changed the size of its map.
     fn with<R>(&self, mut task: impl FnMut(&Opened) -> Result<R, Failure>) -> Result<R, Failure> {
-        let mut again = || task(self.opened.read().as_ref().ok_or(Failure::Closed)?);
+        let mut again = || task(self.opened.read().as_ref().ok_or_else(|| self.absent())?);
         match again() {
             Err(Failure::Resized) => {
                 self.follow_size()?;
@@ -73,6 +84,11 @@ impl Lmdb {
             }
             result => result,
         }
+    }
+
+    /// Why there is no environment: one that could not be opened anew is tried again.
+    fn absent(&self) -> Failure {
+        if self.is_closed.load(Relaxed) { Failure::Closed } else { Failure::Fatal }
     }
 
     /// Reads the state of this moment, which is there inside `task` only.
@@ -140,7 +156,7 @@ impl Lmdb {
     /// Takes the size of the map that another process has given it.
     fn follow_size(&self) -> Result<(), Failure> {
         let opened = self.opened.write();
-        let Opened { kept, env, .. } = opened.as_ref().ok_or(Failure::Closed)?;
+        let Opened { kept, env, .. } = opened.as_ref().ok_or_else(|| self.absent())?;
         kept.lock().take();
         // SAFETY: must not run while a transaction of this process does. The one that was kept has ended;
         // all others are inside `read` and `write`, under the lock that is held here alone.

@@ -122,7 +122,7 @@ impl Writer {
 
     fn fail(&mut self, asked: Vec<Asked>, failure: &Failure) {
         if *failure == Failure::Fatal {
-            // If that fails, so does the next transaction, and says why.
+            // If that fails, so does the next transaction, and it is tried again.
             let _ = self.shared.lmdb.reopen();
         }
         self.shared.pending.done(&asked, true);
