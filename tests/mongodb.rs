@@ -24,7 +24,7 @@ use rust_session_store::{
     backends::REGISTRY,
     error::Kind,
     options::Options,
-    record::{Draft, ExpiryRule, NEVER, Record, Seen, Touch},
+    record::{Draft, ExpiryRule, Record, Seen, Touch, UNTOLD},
     runtime,
 };
 
@@ -218,7 +218,7 @@ fn what_others_keep_in_a_document_stays() {
     let end = now() + LIFE;
     let date = DateTime::from_millis(end as i64);
     place.insert(doc! { "_id": "p:never", "session": "{}", "createdAt": date, "own": { "x": 1 } });
-    assert_eq!(get(&backend, "never").unwrap().expires, NEVER);
+    assert_eq!(get(&backend, "never").unwrap().expires, UNTOLD);
     let touch = Touch { expires: end, rule: ExpiryRule::Later, slack: 0, seen: None };
     one(&backend, backend.touch(b"never", touch, now()));
     one(&backend, replace(&backend, "never", "{}", draft("[1]", end, ExpiryRule::Later)));
