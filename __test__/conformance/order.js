@@ -2,7 +2,23 @@
 // What one store is asked for takes effect in the order it was asked, acknowledged or not.
 
 const assert = require('node:assert/strict')
+const { RustStore } = require('../..')
 const h = require('./harness.js')
+
+/** The same numbers below `most` for the same seed. */
+function numbers(seed) {
+  let state = seed
+  return (most) => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff
+    return (state >> 8) % most
+  }
+}
+
+/** What the sessions of `all` have as `n`, by sid. */
+const valuesOf = (sessions) =>
+  Object.entries(sessions)
+    .map(([sid, { n }]) => [sid, n])
+    .sort()
 
 module.exports = (row) => {
   const rule = h.rulesOf(row)
@@ -164,6 +180,41 @@ module.exports = (row) => {
       assert.deepEqual(await store.ids(), [])
       await store.set('e', h.plain({ n: 2 }))
       assert.equal((await store.get('e')).n, 2)
+    },
+  )
+
+  rule(
+    'order: whatever is asked for without waiting ends as it does in memory',
+    async ({ open }) => {
+      const store = await open()
+      for (let seed = 1; seed <= 30; seed++) {
+        const below = numbers(seed)
+        const memory = new RustStore()
+        const both = [memory, store]
+        // Of each sid an object that is saved again and again, in either store.
+        const held = both.map(() => ({ a: h.plain(), b: h.plain(), c: h.plain() }))
+        const calls = []
+        const asked = []
+        const ask = (name, sid, session = () => []) => {
+          calls.push(`${name} ${sid ?? ''}`)
+          const args = sid === undefined ? [] : [sid]
+          asked.push(...both.map((one, index) => one[name](...args, ...session(index))))
+        }
+        for (let n = 0; n < 30; n++) {
+          const sid = 'abc'[below(3)]
+          const kind = below(10)
+          if (kind < 3) ask('set', sid, () => [h.plain({ n })])
+          else if (kind < 5) ask('set', sid, (index) => [Object.assign(held[index][sid], { n })])
+          else if (kind < 7) ask('destroy', sid)
+          else if (kind < 9) ask('get', sid)
+          else if (below(3) === 0) ask('clear')
+          if (below(6) === 0) await new Promise(setImmediate)
+        }
+        await Promise.all(asked)
+        const [wanted, found] = await Promise.all(both.map((one) => one.all()))
+        assert.deepEqual(valuesOf(found), valuesOf(wanted), `seed ${seed}: ${calls.join(', ')}`)
+        await Promise.all([memory.close(), store.clear()])
+      }
     },
   )
 
