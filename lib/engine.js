@@ -31,7 +31,7 @@ const {
 // Every operation returns its result, or a Pending where the backend answers later. Those of the memory
 // backend never wait, and are kept free of what waiting needs.
 
-// Of a backend that clears in one step.
+// How long a clear may take, in ms, where a backend does it in one step.
 const LONGEST_CLEAR_MS = 60_000
 
 class Engine {

@@ -10,7 +10,7 @@ use mongodb::{
     Collection, Namespace,
     bson::{Document, RawDocumentBuf, doc},
     error::{BulkWriteError, ErrorKind, PartialBulkWriteResult},
-    options::{ReadPreference, SelectionCriteria, UpdateModifications, UpdateOneModel},
+    options::{UpdateModifications, UpdateOneModel},
     results::VerboseBulkWriteResult,
 };
 
@@ -18,6 +18,7 @@ use super::{
     Shared,
     calls::Replace,
     document, failure,
+    link::primary,
     send::{TRIES, chunks, find},
     statements::{self, Change},
 };
@@ -191,11 +192,6 @@ async fn replace_at_once(shared: &Shared, swaps: &[Swap]) -> Result<Option<Vec<R
         (None, None) => Err(Error::new(Kind::Internal, "the server told nothing of this write")),
     };
     Ok(Some((0..swaps.len()).map(outcome).collect()))
-}
-
-/// Whom what decides about a write is asked of: a secondary may not have heard of what the write has met.
-fn primary() -> SelectionCriteria {
-    SelectionCriteria::ReadPreference(ReadPreference::Primary)
 }
 
 /// How a compare-and-set goes on.

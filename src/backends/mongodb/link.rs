@@ -14,7 +14,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use mongodb::{
     Client, Collection, Database,
     bson::{RawDocumentBuf, doc},
-    options::CollectionOptions,
+    options::{CollectionOptions, ReadPreference, SelectionCriteria},
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::{
@@ -53,6 +53,12 @@ pub struct Link {
     listener: OnceLock<Listener>,
     /// What was to be said before anybody listened.
     unheard: Mutex<Vec<Event>>,
+}
+
+/// Whom what decides about a write is asked of: a secondary may not have heard of what is to be compared, or
+/// removed.
+pub fn primary() -> SelectionCriteria {
+    SelectionCriteria::ReadPreference(ReadPreference::Primary)
 }
 
 impl Link {

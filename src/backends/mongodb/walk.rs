@@ -6,11 +6,15 @@ use std::collections::VecDeque;
 
 use mongodb::{
     bson::{Bson, Document, RawBsonRef, RawDocumentBuf, doc},
-    options::FindOptions,
+    options::{FindOptions, SelectionCriteria},
 };
 use parking_lot::Mutex;
 
-use super::{document, failure, link::Link, statements};
+use super::{
+    document, failure,
+    link::{Link, primary},
+    statements,
+};
 use crate::{
     backend::{Count, Page},
     error::{Error, Kind, Result},
@@ -83,7 +87,7 @@ pub async fn page(link: &Link, walks: &Walks, from: u64, now: Millis) -> Result<
     let mut page = Page::default();
     // A page of nothing but what was asked for by nobody (see `statements::ids`) is passed over.
     loop {
-        let (found, is_more) = find(link, filter, PAGE, document::projection()).await?;
+        let (found, is_more) = find(link, filter, PAGE, document::projection(), None).await?;
         let last = match found.last() {
             Some(last) if is_more => id(last)?,
             _ => None,
@@ -114,18 +118,21 @@ fn entry(
     })
 }
 
-/// Some documents in the order of their ids, and whether there may be more.
+/// Some documents in the order of their ids, and whether there may be more. `from`: whom to ask, if that is not
+/// left to the URL.
 async fn find(
     link: &Link,
     filter: Document,
     limit: i64,
     projection: Document,
+    from: Option<SelectionCriteria>,
 ) -> Result<(Vec<RawDocumentBuf>, bool)> {
     let options = FindOptions::builder()
         .sort(doc! { "_id": 1 })
         .limit(limit)
         .batch_size(limit as u32)
         .projection(projection)
+        .selection_criteria(from)
         .build();
     let mut cursor =
         link.collection().await?.find(filter).with_options(options).await.map_err(failure::told)?;
@@ -200,13 +207,14 @@ fn whole(value: mongodb::bson::error::Result<Option<RawBsonRef<'_>>>) -> u64 {
     }
 }
 
-/// The ids of ours that are bytes; of live records only, if `now` is given.
+/// The ids of ours that are bytes: of live records, or, without `now`, of all that the primary knows.
 async fn byte_ids(link: &Link, now: Option<Millis>) -> Result<Vec<Bson>> {
     let mut filter = doc! { "_id": { "$type": "binData" } };
     if let Some(now) = now {
         filter.extend(statements::live(now));
     }
-    let (found, _) = find(link, filter, 0, doc! { "_id": 1 }).await?;
+    let from = now.is_none().then(primary);
+    let (found, _) = find(link, filter, 0, doc! { "_id": 1 }, from).await?;
     let prefix = link.place.prefix.as_bytes();
     let mut ids = Vec::new();
     for document in &found {
@@ -222,7 +230,7 @@ async fn byte_ids(link: &Link, now: Option<Millis>) -> Result<Vec<Bson>> {
 pub async fn clear(link: &Link) -> Result<()> {
     let mut texts = statements::text_ids(&link.place.prefix);
     loop {
-        let found = find(link, texts.clone(), CLEAR_STEP, doc! { "_id": 1 });
+        let found = find(link, texts.clone(), CLEAR_STEP, doc! { "_id": 1 }, Some(primary()));
         let (found, is_more) = link.within(found).await?;
         let ids: Vec<Bson> =
             found.iter().map(id).filter_map(Result::transpose).collect::<Result<_>>()?;

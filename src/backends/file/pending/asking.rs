@@ -21,8 +21,9 @@ const MAX_OPERATIONS: usize = 10_000;
 const MAX_BYTES: usize = 64 << 20;
 /// ... and most touches that are gathered. A disk that does not keep up pushes back here.
 const MAX_TOUCHES: usize = 65_536;
-/// Touches that are not gathered any longer.
+/// So many are written without waiting for the tick.
 pub(super) const MANY_TOUCHES: usize = MAX_TOUCHES / 4;
+
 /// The lock on everything that is under way. The changes asked for under it come one after another.
 pub struct Asking<'p> {
     pub(super) inner: MutexGuard<'p, Inner>,
