@@ -222,7 +222,9 @@ function asked() {
   }
   if (!Object.hasOwn(commands, name)) {
     // What stands in the place of a command may be a URL, with a password in it.
-    const told = /^[\w-]+$/.test(name) ? `there is no command "${name}"` : 'what comes second is no command'
+    const told = /^[\w-]+$/.test(name)
+      ? `there is no command "${name}"`
+      : 'what comes second is no command'
     throw new Misuse(told)
   }
   if ((name === 'copy') !== (target !== undefined) || more.length > 0) {
